@@ -1,1 +1,18 @@
-//! (to come)
+//! The decisions of a Kinesis consumer, without IO.
+//!
+//! Everything here takes time, randomness and replies as arguments, so that the same code runs in production, in an
+//! exhaustive model and under schedules chosen by bytes. No clock, no randomness, no tokio, no AWS.
+
+mod hash_key;
+mod id;
+mod position;
+mod sequence;
+mod time;
+
+pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey, covers_hash_space};
+pub use id::{
+    BatchOrdinal, FencingToken, Generation, InvalidId, LeaseCounter, LeaseKey, Nonce, ShardId, WorkerId,
+};
+pub use position::{Position, RecordPosition};
+pub use sequence::{InvalidSequenceNumber, SequenceNumber};
+pub use time::Millis;
