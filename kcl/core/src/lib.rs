@@ -6,6 +6,7 @@
 mod hash_key;
 mod id;
 mod position;
+mod row;
 mod sequence;
 mod time;
 
@@ -14,5 +15,9 @@ pub use id::{
     BatchOrdinal, FencingToken, Generation, InvalidId, LeaseCounter, LeaseKey, Nonce, ShardId, WorkerId,
 };
 pub use position::{Position, RecordPosition};
+pub use row::{
+    LeaderLock, Lease, LeaseChange, LeaseCondition, LeaseRowState, LeaseTable, LeaseWrite, LockCondition,
+    LockVersion, PendingCheckpoint, StoreReply, StoreRequest, TableView, WorkerRow,
+};
 pub use sequence::{InvalidSequenceNumber, SequenceNumber};
 pub use time::Millis;
