@@ -3,6 +3,7 @@
 //! Everything here takes time, randomness and replies as arguments, so that the same code runs in production, in an
 //! exhaustive model and under schedules chosen by bytes. No clock, no randomness, no tokio, no AWS.
 
+mod coordinator;
 mod hash_key;
 mod id;
 mod position;
@@ -10,6 +11,10 @@ mod row;
 mod sequence;
 mod time;
 
+pub use coordinator::{
+    ChildShard, Command, CommandId, CoordinatorSettings, DrainReason, InitialPosition, InvalidSettings,
+    ListedShard, Outcome, Request, RequestId, ShardFilter, Signal,
+};
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey, covers_hash_space};
 pub use id::{
     BatchOrdinal, FencingToken, Generation, InvalidId, LeaseCounter, LeaseKey, Nonce, ShardId, WorkerId,
