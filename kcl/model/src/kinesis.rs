@@ -1,21 +1,42 @@
-//! The whole service: one method per API operation (skeleton; behaviour lands next).
+//! The whole service: one method per API operation.
+//!
+//! Owns the locks and nothing else: one around the control plane, one around each shard's log. A data-plane call holds
+//! the first only while it fetches the stream's snapshot. Lock order is account before log; no call holds two logs.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod consumers;
+mod listing;
+mod reading;
+mod settings;
+mod shards;
+mod streams;
+mod writing;
 
-use crate::api::*;
-use crate::{EpochMillis, Result, Settings, Subscription};
+use std::sync::Arc;
 
-/// A modelled Kinesis account. Share it with `Arc`; every method takes `&self` and the time.
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use crate::account::Account;
+use crate::metrics::StreamMetrics;
+use crate::stored::StoredBytes;
+use crate::stream::{Snapshot, Stream, StreamId};
+use crate::{EpochMillis, KinesisError, Result, Settings, StreamRef};
+
+/// A modelled Kinesis account. Share it with `Arc`: every method takes `&self` and the time.
 #[derive(Debug)]
 pub struct Kinesis {
-    settings: Settings,
+    settings: Arc<Settings>,
+    stored: Arc<StoredBytes>,
+    account: RwLock<Account>,
 }
 
 impl Kinesis {
     /// An account without streams.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        let settings = Arc::new(settings);
+        let stored = Arc::new(StoredBytes::new(settings.stored_bytes_max, settings.when_full));
+        let account = RwLock::new(Account::new(settings.clone(), stored.clone()));
+        Self { settings, stored, account }
     }
 
     /// What it was made with.
@@ -24,318 +45,79 @@ impl Kinesis {
         &self.settings
     }
 
-    /// `PutRecord`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn put_record(&self, _request: PutRecordRequest, _now: EpochMillis) -> Result<PutRecordResponse> {
-        todo!()
-    }
-
-    /// `PutRecords`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn put_records(&self, _request: PutRecordsRequest, _now: EpochMillis) -> Result<PutRecordsResponse> {
-        todo!()
-    }
-
-    /// `GetShardIterator`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn get_shard_iterator(&self, _request: GetShardIteratorRequest, _now: EpochMillis) -> Result<String> {
-        todo!()
-    }
-
-    /// `GetRecords`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn get_records(&self, _request: GetRecordsRequest, _now: EpochMillis) -> Result<GetRecordsResponse> {
-        todo!()
-    }
-
-    /// `SubscribeToShard`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn subscribe_to_shard(
-        &self,
-        _request: SubscribeToShardRequest,
-        _now: EpochMillis,
-    ) -> Result<Subscription> {
-        todo!()
-    }
-
-    /// `CreateStream`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn create_stream(&self, _request: CreateStreamRequest, _now: EpochMillis) -> Result<()> {
-        todo!()
-    }
-
-    /// `DeleteStream`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn delete_stream(&self, _request: DeleteStreamRequest, _now: EpochMillis) -> Result<()> {
-        todo!()
-    }
-
-    /// `DescribeStream`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn describe_stream(
-        &self,
-        _request: DescribeStreamRequest,
-        _now: EpochMillis,
-    ) -> Result<StreamDescription> {
-        todo!()
-    }
-
-    /// `DescribeStreamSummary`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn describe_stream_summary(&self, _request: StreamRef, _now: EpochMillis) -> Result<StreamSummary> {
-        todo!()
-    }
-
-    /// `ListStreams`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn list_streams(
-        &self,
-        _request: ListStreamsRequest,
-        _now: EpochMillis,
-    ) -> Result<ListStreamsResponse> {
-        todo!()
-    }
-
-    /// `ListShards`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn list_shards(&self, _request: ListShardsRequest, _now: EpochMillis) -> Result<ListShardsResponse> {
-        todo!()
-    }
-
-    /// `SplitShard`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn split_shard(&self, _request: SplitShardRequest, _now: EpochMillis) -> Result<()> {
-        todo!()
-    }
-
-    /// `MergeShards`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn merge_shards(&self, _request: MergeShardsRequest, _now: EpochMillis) -> Result<()> {
-        todo!()
-    }
-
-    /// `UpdateShardCount`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn update_shard_count(
-        &self,
-        _request: UpdateShardCountRequest,
-        _now: EpochMillis,
-    ) -> Result<UpdateShardCountResponse> {
-        todo!()
-    }
-
-    /// `RegisterStreamConsumer`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn register_stream_consumer(
-        &self,
-        _request: RegisterStreamConsumerRequest,
-        _now: EpochMillis,
-    ) -> Result<ConsumerDescription> {
-        todo!()
-    }
-
-    /// `DeregisterStreamConsumer`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn deregister_stream_consumer(&self, _request: ConsumerRef, _now: EpochMillis) -> Result<()> {
-        todo!()
-    }
-
-    /// `DescribeStreamConsumer`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn describe_stream_consumer(
-        &self,
-        _request: ConsumerRef,
-        _now: EpochMillis,
-    ) -> Result<ConsumerDescription> {
-        todo!()
-    }
-
-    /// `ListStreamConsumers`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn list_stream_consumers(
-        &self,
-        _request: ListStreamConsumersRequest,
-        _now: EpochMillis,
-    ) -> Result<ListStreamConsumersResponse> {
-        todo!()
-    }
-
-    /// `ListTagsForStream`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn list_tags_for_stream(
-        &self,
-        _request: ListTagsForStreamRequest,
-        _now: EpochMillis,
-    ) -> Result<ListTagsForStreamResponse> {
-        todo!()
-    }
-
-    /// `IncreaseStreamRetentionPeriod`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn increase_stream_retention_period(
-        &self,
-        _stream: StreamRef,
-        _retention_hours: u32,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `DecreaseStreamRetentionPeriod`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn decrease_stream_retention_period(
-        &self,
-        _stream: StreamRef,
-        _retention_hours: u32,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `AddTagsToStream`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn add_tags_to_stream(
-        &self,
-        _stream: StreamRef,
-        _tags: BTreeMap<String, String>,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `RemoveTagsFromStream`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn remove_tags_from_stream(
-        &self,
-        _stream: StreamRef,
-        _keys: Vec<String>,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `UpdateStreamMode`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn update_stream_mode(
-        &self,
-        _stream_arn: String,
-        _mode: StreamMode,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `UpdateMaxRecordSize`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn update_max_record_size(
-        &self,
-        _stream: StreamRef,
-        _record_kibibytes_max: u32,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `StartStreamEncryption`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn start_stream_encryption(
-        &self,
-        _stream: StreamRef,
-        _key_id: String,
-        _now: EpochMillis,
-    ) -> Result<()> {
-        todo!()
-    }
-
-    /// `StopStreamEncryption`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn stop_stream_encryption(&self, _stream: StreamRef, _now: EpochMillis) -> Result<()> {
-        todo!()
-    }
-
-    /// `EnableEnhancedMonitoring`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn enable_enhanced_monitoring(
-        &self,
-        _stream: StreamRef,
-        _metrics: BTreeSet<String>,
-        _now: EpochMillis,
-    ) -> Result<EnhancedMonitoringResponse> {
-        todo!()
-    }
-
-    /// `DisableEnhancedMonitoring`.
-    ///
-    /// # Errors
-    /// As AWS documents.
-    pub fn disable_enhanced_monitoring(
-        &self,
-        _stream: StreamRef,
-        _metrics: BTreeSet<String>,
-        _now: EpochMillis,
-    ) -> Result<EnhancedMonitoringResponse> {
-        todo!()
-    }
-
-    /// `DescribeLimits`.
+    /// Data and partition keys that all streams hold, in bytes.
     #[must_use]
-    pub fn describe_limits(&self, _now: EpochMillis) -> AccountLimits {
-        todo!()
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored.held()
+    }
+
+    /// Finishes what is due by `now` and frees records past retention. Every other call does this for what it touches;
+    /// call it now and then so that idle streams give their memory back.
+    pub fn advance(&self, now: EpochMillis) {
+        self.account.write().settle(now);
+        for shard in self.account.read().shards() {
+            shard.log.lock().expire(now);
+        }
+    }
+
+    /// When the control plane has something to finish next.
+    #[must_use]
+    pub fn next_transition(&self) -> Option<EpochMillis> {
+        self.account.read().next_due()
+    }
+
+    /// What CloudWatch would show about a stream and its shards.
+    ///
+    /// # Errors
+    /// `ResourceNotFound` if there is no such stream.
+    pub fn stream_metrics(&self, stream: StreamRef, now: EpochMillis) -> Result<StreamMetrics> {
+        let account = self.settled(now);
+        let entries = account.stream(&stream)?.topology().entries_after(None);
+        let shards = entries.map(|entry| (entry.shard.id.clone(), entry.shard.log.lock().metrics()));
+        Ok(StreamMetrics::of_shards(shards.collect()))
+    }
+
+    /// The account with everything done that is due.
+    fn settled(&self, now: EpochMillis) -> RwLockReadGuard<'_, Account> {
+        let account = self.account.read();
+        if account.next_due().is_none_or(|due| due > now) {
+            return account;
+        }
+        drop(account);
+        self.account.write().settle(now);
+        self.account.read()
+    }
+
+    /// Changes the account; what the change makes due at once is done when this returns.
+    fn control<T>(&self, now: EpochMillis, change: impl FnOnce(&mut Account) -> Result<T>) -> Result<T> {
+        let mut account = self.account.write();
+        account.settle(now);
+        let outcome = change(&mut account);
+        account.settle(now);
+        outcome
+    }
+
+    /// As [`Kinesis::control`] for one stream.
+    fn control_stream<T>(
+        &self,
+        stream: &StreamRef,
+        now: EpochMillis,
+        change: impl FnOnce(&mut Stream) -> Result<T>,
+    ) -> Result<T> {
+        self.control(now, |account| change(account.stream_mut(stream)?))
+    }
+
+    fn snapshot(&self, stream: &StreamRef, now: EpochMillis) -> Result<Arc<Snapshot>> {
+        self.settled(now).snapshot(stream)
+    }
+
+    fn snapshot_by_id(&self, id: StreamId, now: EpochMillis) -> Result<Arc<Snapshot>> {
+        let account = self.settled(now);
+        account.stream_by_id(id).and_then(Stream::serving).cloned().ok_or_else(|| {
+            KinesisError::ResourceNotFound(format!(
+                "The stream of this token under account {} not found.",
+                self.settings.account_id
+            ))
+        })
     }
 }

@@ -8,7 +8,7 @@
 //!  create, split, resize ─▶ Account ─▶ Stream ─▶ Topology        put  ─▶ Snapshot.route(hash) ─▶ Shard ─▶ ShardLog
 //!                                        │  publishes             get  ─▶ Snapshot.shard(id)   ─▶ Shard ─▶ ShardLog
 //!                                        └────────▶ Snapshot      subscribe ─▶ Subscription::poll ───────▶ ShardLog
-//! ```no_run
+//! ```
 //!
 //! A record gets its sequence number and its place in one step under its shard's lock, so no reader can pass a number
 //! that is still to be filled. A reshard closes the parents' logs before it publishes the children: a put that routed
@@ -37,16 +37,34 @@
 //! # Ok::<(), kinesis_model::KinesisError>(())
 //! ```
 
+mod account;
 mod api;
+mod consumers;
 mod error;
+mod filter;
 mod kinesis;
+mod metrics;
+mod operation_time;
+mod quota;
+mod reshard;
+mod segment;
+mod sequence;
 mod settings;
+mod shard_log;
+mod stored;
+mod stream;
 mod subscription;
+mod subscription_slots;
+mod throttle;
 mod time;
+mod token;
+mod topology;
+mod validate;
 
 pub use api::*;
 pub use error::{KinesisError, Result};
 pub use kinesis::Kinesis;
+pub use metrics::{Metric, MetricsMinute, Statistic, StreamMetrics};
 pub use settings::{ControlPlane, Limits, Settings, WhenFull};
 pub use subscription::{Subscription, SubscriptionStep};
 pub use time::EpochMillis;

@@ -1,0 +1,201 @@
+//! The throughput a shard grants, as token buckets on the caller's clock.
+//!
+//! Owns the arithmetic only: a bucket holds one second's worth, fills evenly, and may be overdrawn by one request that
+//! is greater than itself.
+
+use crate::EpochMillis;
+
+/// So many units per second, saved up for one second at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenBucket {
+    units_per_second: u64,
+    /// In thousandths of a unit, so that milliseconds divide evenly; negative when overdrawn.
+    level: i64,
+    updated: EpochMillis,
+}
+
+impl TokenBucket {
+    /// A full bucket.
+    pub(crate) const fn full(units_per_second: u64, now: EpochMillis) -> Self {
+        Self { units_per_second, level: units_per_second as i64 * 1000, updated: now }
+    }
+
+    /// Whether `units` may be taken: all of them are there, or the bucket is full and they are more than it holds.
+    pub(crate) fn has(&mut self, units: u64, now: EpochMillis) -> bool {
+        self.refill(now);
+        self.level >= thousandths(units).min(self.capacity())
+    }
+
+    /// Takes `units`, even if that overdraws the bucket.
+    pub(crate) fn take(&mut self, units: u64, now: EpochMillis) {
+        self.refill(now);
+        self.level = self.level.saturating_sub(thousandths(units));
+    }
+
+    /// The first moment at which the bucket is not overdrawn.
+    pub(crate) fn solvent_at(&self) -> EpochMillis {
+        let missing = u64::try_from(-self.level).unwrap_or(0);
+        EpochMillis(self.updated.0.saturating_add(missing.div_ceil(self.units_per_second)))
+    }
+
+    fn refill(&mut self, now: EpochMillis) {
+        let elapsed = now.millis_since(self.updated);
+        let gained = i64::try_from(elapsed.saturating_mul(self.units_per_second)).unwrap_or(i64::MAX);
+        self.level = self.level.saturating_add(gained).min(self.capacity());
+        self.updated = self.updated.max(now);
+    }
+
+    const fn capacity(&self) -> i64 {
+        self.units_per_second as i64 * 1000
+    }
+}
+
+/// What may be written to one shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteBudget {
+    bytes: TokenBucket,
+    records: TokenBucket,
+}
+
+impl WriteBudget {
+    /// 1 MiB and 1000 records per second.
+    pub(crate) const fn new(now: EpochMillis) -> Self {
+        Self {
+            bytes: TokenBucket::full(WRITE_BYTES_PER_SECOND, now),
+            records: TokenBucket::full(WRITE_RECORDS_PER_SECOND, now),
+        }
+    }
+
+    /// Takes one record of `bytes`, or nothing if it does not fit.
+    pub(crate) fn admit(&mut self, bytes: usize, now: EpochMillis) -> bool {
+        let is_admitted = self.records.has(1, now) && self.bytes.has(bytes as u64, now);
+        if is_admitted {
+            self.records.take(1, now);
+            self.bytes.take(bytes as u64, now);
+        }
+        is_admitted
+    }
+}
+
+/// What may be read from one shard by all its polling readers together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadBudget {
+    calls: TokenBucket,
+    bytes: TokenBucket,
+    blocked_until: EpochMillis,
+}
+
+impl ReadBudget {
+    /// 5 calls and 2 MiB per second.
+    pub(crate) const fn new(now: EpochMillis) -> Self {
+        Self {
+            calls: TokenBucket::full(READ_CALLS_PER_SECOND, now),
+            bytes: TokenBucket::full(READ_BYTES_PER_SECOND, now),
+            blocked_until: EpochMillis(0),
+        }
+    }
+
+    /// Takes one call, or nothing if the shard has answered too much.
+    pub(crate) fn admit_call(&mut self, now: EpochMillis) -> bool {
+        let is_admitted = now >= self.blocked_until && self.calls.has(1, now);
+        if is_admitted {
+            self.calls.take(1, now);
+        }
+        is_admitted
+    }
+
+    /// Charges an answer. One that exceeds what is left blocks the shard for as long as its bytes take at the granted
+    /// rate: 10 MiB for five seconds.
+    pub(crate) fn charge(&mut self, bytes: usize, now: EpochMillis) {
+        let bytes = bytes as u64;
+        if self.bytes.has(bytes, now) && bytes <= READ_BYTES_PER_SECOND {
+            self.bytes.take(bytes, now);
+        } else {
+            self.blocked_until =
+                EpochMillis(now.0.saturating_add((bytes * 1000).div_ceil(READ_BYTES_PER_SECOND)));
+            self.bytes = TokenBucket { level: 0, updated: self.blocked_until, ..self.bytes };
+        }
+    }
+}
+
+/// A bucket for one enhanced fan-out subscription: 2 MiB per second of its own.
+pub(crate) const fn subscription_bucket(now: EpochMillis) -> TokenBucket {
+    TokenBucket::full(READ_BYTES_PER_SECOND, now)
+}
+
+fn thousandths(units: u64) -> i64 {
+    i64::try_from(units.saturating_mul(1000)).unwrap_or(i64::MAX)
+}
+
+const WRITE_BYTES_PER_SECOND: u64 = 1 << 20;
+const WRITE_RECORDS_PER_SECOND: u64 = 1000;
+const READ_BYTES_PER_SECOND: u64 = 2 << 20;
+const READ_CALLS_PER_SECOND: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn at(millis: u64) -> EpochMillis {
+        EpochMillis(1_000_000 + millis)
+    }
+
+    #[test]
+    fn a_thousand_records_pass_and_the_next_waits_a_millisecond() {
+        let mut budget = WriteBudget::new(at(0));
+        assert!((0..1000).all(|_| budget.admit(10, at(0))));
+        assert!(!budget.admit(10, at(0)));
+        assert!(budget.admit(10, at(1)));
+    }
+
+    #[test]
+    fn a_mebibyte_passes_and_the_next_waits_its_time() {
+        let mut budget = WriteBudget::new(at(0));
+        assert!(budget.admit(MIB, at(0)));
+        assert!(!budget.admit(MIB / 2, at(499)));
+        assert!(budget.admit(MIB / 2, at(500)));
+    }
+
+    #[test]
+    fn a_record_greater_than_the_bucket_passes_when_it_is_full_and_is_paid_back() {
+        let mut budget = WriteBudget::new(at(0));
+        assert!(budget.admit(10 * MIB, at(0)));
+        assert!(!budget.admit(1, at(8_999)));
+        assert!(budget.admit(1, at(9_001)));
+    }
+
+    #[test]
+    fn ten_mebibytes_block_reading_for_five_seconds() {
+        let mut budget = ReadBudget::new(at(0));
+        assert!(budget.admit_call(at(0)));
+        budget.charge(10 * MIB, at(0));
+        assert!(!budget.admit_call(at(4_999)));
+        assert!(budget.admit_call(at(5_000)));
+    }
+
+    #[test]
+    fn five_calls_pass_at_once_and_then_one_every_fifth_of_a_second() {
+        let mut budget = ReadBudget::new(at(0));
+        assert!((0..5).all(|_| budget.admit_call(at(0))));
+        assert!(!budget.admit_call(at(199)));
+        assert!(budget.admit_call(at(200)));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_grants_nothing() {
+        let mut bucket = TokenBucket::full(10, at(1000));
+        bucket.take(10, at(1000));
+        assert!(!bucket.has(1, at(0)));
+        assert!(!bucket.has(1, at(1000)));
+        assert!(bucket.has(1, at(1100)));
+    }
+
+    #[test]
+    fn an_overdrawn_bucket_says_when_it_is_solvent() {
+        let mut bucket = TokenBucket::full(10, at(0));
+        bucket.take(15, at(0));
+        assert_eq!(bucket.solvent_at(), at(500));
+    }
+}
