@@ -26,12 +26,13 @@ pub struct CoordinatorSettings {
     pub clock_rate_bound_ppm: u64,
     /// How late a timer may fire on a loaded machine; part of the margin before the deadline. 200 ms.
     pub scheduling_slack: Millis,
-    /// The leader's lock expires for others when its version stands still for this long. Equal to `failover` by default;
-    /// the Java KCL uses 120 s, which leaves a fleet without a leader for minutes.
+    /// The leader's lock expires for others when its version stands still for this long. Half of `failover` by default,
+    /// so that a dead leader is replaced before the leases it held expire; the Java KCL uses 120 s, which leaves a fleet
+    /// without a leader for minutes.
     pub leader_lease: Millis,
     /// How often the index is asked for leases assigned to this worker. 1 s.
     pub discovery_interval: Millis,
-    /// How often the leader reads the roster. 250 ms: half a read unit each.
+    /// How often the leader reads the roster, and others the lock. 250 ms: a read unit each.
     pub roster_interval: Millis,
     /// Shortest time between two scans of the leader; it grows by 1 s per 2000 rows. 1 s.
     pub plan_interval: Millis,
@@ -41,8 +42,6 @@ pub struct CoordinatorSettings {
     pub shutdown_timeout: Millis,
     /// The leader compares the stream's shards with the lease rows this often. KCL: 120 s.
     pub shard_audit_interval: Millis,
-    /// Most leases this worker takes. Unlimited by default, as in the KCL.
-    pub leases_max: usize,
     /// Where to start without a checkpoint.
     pub initial_position: InitialPosition,
     /// The wall clock, in epoch milliseconds, at time zero of the coordinator's clock.
@@ -57,14 +56,13 @@ impl CoordinatorSettings {
             failover,
             clock_rate_bound_ppm: 1000,
             scheduling_slack: Millis(200),
-            leader_lease: failover,
+            leader_lease: Millis(failover.0 / 2).max(FAILOVER_MIN),
             discovery_interval: Millis(1000),
             roster_interval: Millis(250),
             plan_interval: Millis(1000),
             hand_off_timeout: Millis(30_000) + failover,
             shutdown_timeout: Millis(20_000),
             shard_audit_interval: Millis(120_000),
-            leases_max: usize::MAX,
             initial_position,
             epoch_millis_at_zero: 0,
         }
@@ -87,6 +85,12 @@ impl CoordinatorSettings {
     #[must_use]
     pub fn renewal_interval(&self) -> Millis {
         Millis(self.failover.0 * 2 / 3)
+    }
+
+    /// How long the leader's lock is held after the send time of a write.
+    #[must_use]
+    pub fn leader_tenure(&self) -> Millis {
+        self.leader_lease - self.margin()
     }
 
     /// How often a worker's row is written once it is known to the fleet: a third of `failover`.

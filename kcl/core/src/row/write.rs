@@ -227,7 +227,8 @@ impl LeaseWrite {
 
     /// Starts moving a live lease to `worker`; the counter stays, so that the holder goes on renewing until it is done.
     ///
-    /// `holder` is the worker observed as owner. Refused while an intent is pending: a batch in commit is not moved for balance.
+    /// It carries no nonce, the only own write without one: it must not hide the nonce of the holder's last write, by which
+    /// the holder settles a lost reply. `holder` is the worker observed as owner. Refused while an intent is pending: a batch in commit is not moved for balance.
     #[must_use]
     pub fn hand_off(lease: &Lease, holder: &WorkerId, worker: &WorkerId) -> Self {
         Self {
