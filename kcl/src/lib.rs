@@ -1,14 +1,31 @@
 //! A Kinesis Client Library for Rust.
 
+mod aggregate;
+mod backoff;
+mod clock;
 mod context;
+mod halt;
 mod port;
 mod processor;
+mod range;
+mod rate;
 mod record;
+mod settings;
+mod shard;
 
-pub use context::ShardContext;
+pub use aggregate::{AggregateBuilder, AggregatePolicy};
+pub use clock::{SystemClock, TokioClock};
+pub use context::{CommitError, PrepareError, Prepared, ShardContext};
+pub use halt::{HaltKind, HaltReason};
+pub use kcl_core::{
+    BatchOrdinal, DrainReason, FencingToken, Generation, HashKey, HashKeyRange, InitialPosition, Lease,
+    LeaseCounter, PendingCheckpoint, Position, RecordPosition, SequenceNumber, ShardId, WorkerId,
+};
 pub use port::{
     Application, Clock, ControlError, FetchError, Fetched, LeaseStore, NextFetch, OpenError, ShardIterator,
     StartAt, StreamControl, StreamIdentity, StreamSource,
 };
 pub use processor::{ProcessorFactory, Progress, RecordProcessor};
+pub use range::{RangeError, RangeReader};
 pub use record::{Record, RecordBatch};
+pub use settings::{FetchSettings, InvalidSetting, WorkerSettings};

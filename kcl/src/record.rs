@@ -20,6 +20,14 @@ pub struct Record {
     pub arrival_epoch_millis: u64,
 }
 
+impl Record {
+    /// Bytes of payload and partition key.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.data.len() + self.partition_key.len()
+    }
+}
+
 /// Records of one shard in order, as one call of the processor gets them. Cloning shares the records.
 ///
 /// A batch may be empty: a processor is also called when nothing arrived for a while, so that it can act on time.
@@ -58,7 +66,7 @@ impl RecordBatch {
     /// Bytes of payload and partition keys.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.records.iter().map(|record| record.data.len() + record.partition_key.len()).sum()
+        self.records.iter().map(Record::bytes).sum()
     }
 }
 

@@ -37,6 +37,12 @@ pub enum FetchError {
     /// The iterator is older than five minutes or unknown; get a new one.
     #[error("shard iterator expired")]
     IteratorExpired,
+    /// The position to start at means nothing in this shard, or is no longer readable.
+    #[error("position is not in this shard: {detail}")]
+    InvalidPosition {
+        /// What the service said.
+        detail: String,
+    },
     /// The stream or shard is gone.
     #[error("stream or shard not found: {detail}")]
     NotFound {

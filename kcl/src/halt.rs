@@ -1,0 +1,47 @@
+//! Why one shard stands still while its lease is kept: something that waiting cannot repair.
+
+use std::fmt;
+
+/// A reason to stop one shard, visibly, until an operator acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HaltReason {
+    /// What kind of trouble.
+    pub kind: HaltKind,
+    /// What was found, with names and numbers, and what to do.
+    pub detail: String,
+}
+
+/// Kinds of trouble that stop a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HaltKind {
+    /// An object of the batch exists with other contents, while this worker still holds the lease.
+    Conflict,
+    /// A pending batch cannot be made again: its range aged out, its configuration is missing, its counts differ.
+    Unreplayable,
+    /// The state of the shard passes its limit.
+    StateTooLarge,
+    /// A state snapshot that the row points to is missing or damaged.
+    StateMissing,
+    /// The processor broke its contract: it mixed one-phase and two-phase checkpoints, or reported progress that was
+    /// never delivered.
+    Contract,
+}
+
+impl fmt::Display for HaltReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.kind, self.detail)
+    }
+}
+
+impl fmt::Display for HaltKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Conflict => "conflict",
+            Self::Unreplayable => "unreplayable",
+            Self::StateTooLarge => "state too large",
+            Self::StateMissing => "state missing",
+            Self::Contract => "processor contract broken",
+        })
+    }
+}
