@@ -38,11 +38,8 @@ pub struct WorkerSettings {
     pub failover: Duration,
     /// Start of the worker's id; a suffix of this process is always appended. Default: host name and process id.
     pub worker_id: Option<String>,
-    /// Most leases that this worker takes. Default: no limit (as the KCL).
-    /// Lower: protects a small machine, and leaves shards unread if the fleet's limits do not add up to all of them.
-    pub leases_max: Option<usize>,
-    /// The leader's lock expires for others after this long without a heartbeat. Default: `failover`. The KCL's 120 s
-    /// leave a fleet without a leader for minutes; lower costs a little more writing by the leader alone.
+    /// The leader's lock expires for others after this long without a heartbeat. Default: half of `failover`, so that a
+    /// dead leader is replaced before its leases expire. The KCL's 120 s leave a fleet without a leader for minutes.
     #[serde(with = "text::optional_duration")]
     pub leader_lease: Option<Duration>,
     /// What consumers may take to finish their batches when the worker shuts down. Default 20 s: below the 30 s after
@@ -100,7 +97,6 @@ impl Default for WorkerSettings {
             initial_position: None,
             failover: Duration::from_secs(10),
             worker_id: None,
-            leases_max: None,
             leader_lease: None,
             shutdown_timeout: Duration::from_secs(20),
             checkpoint_interval: Duration::from_secs(5),
@@ -172,14 +168,9 @@ impl WorkerSettings {
             let remedy = "set it to trim_horizon, latest or at_timestamp:<epoch milliseconds>";
             return Err(InvalidSetting::new("initial_position", "missing".to_owned(), remedy.to_owned()));
         };
-        if self.leases_max == Some(0) {
-            let remedy = "set it to at least 1, or leave it out for no limit".to_owned();
-            return Err(InvalidSetting::new("leases_max", "0".to_owned(), remedy));
-        }
         let mut settings = CoordinatorSettings::new(self.failover.into(), initial_position);
-        settings.leader_lease = self.leader_lease.map_or(settings.failover, Millis::from);
+        settings.leader_lease = self.leader_lease.map_or(settings.leader_lease, Millis::from);
         settings.shutdown_timeout = self.shutdown_timeout.into();
-        settings.leases_max = self.leases_max.unwrap_or(usize::MAX);
         settings.epoch_millis_at_zero = epoch_millis_at_zero;
         settings.validate()?;
         Ok(settings)
@@ -255,7 +246,6 @@ mod tests {
             problem(|settings| settings.failover = Duration::from_millis(5))
                 .starts_with("failover = 0.005 s")
         );
-        assert!(problem(|settings| settings.leases_max = Some(0)).starts_with("leases_max = 0"));
         assert!(problem(|settings| settings.worker_id = Some(String::new())).starts_with("worker_id"));
         let pause = problem(|settings| settings.retry_pause_min = Duration::from_secs(31));
         assert!(pause.starts_with("retry_pause_min = 31s"), "{pause}");
