@@ -1,1 +1,32 @@
-//! (to come)
+//! Kinesis, DynamoDB and S3 embedded in one process, behind one loopback port.
+//!
+//! For `leasehold local`, `leasehold services`, tests and demos: whatever speaks to AWS through an SDK speaks to
+//! [`Services`] when its endpoint is set, with any credentials and region.
+//!
+//! ```text
+//!                          ┌──────────────── thread and runtime of its own ────────────────┐
+//!  AWS SDK, CLI ── HTTP ──▶│ front ─┬─▶ kinesis   wire codec ─▶ kinesis_model (pure)       │
+//!            127.0.0.1     │        ├─▶ dynamodb  dispatch   ─▶ dynoxide over SQLite       │
+//!                          │        └─▶ s3        s3s        ─▶ plain files, <data>/s3     │
+//!                          └────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Not for production and not a security boundary: signatures are ignored. Only the loopback address is bound, and
+//! requests that a web page of another site could have caused are refused.
+//!
+//! Not offered: CloudWatch, IAM, KMS, versions of objects, access control lists, DynamoDB streams and backups.
+
+mod clock;
+mod dynamodb;
+mod error;
+mod front;
+mod kinesis;
+mod s3;
+mod services;
+mod settings;
+mod wire;
+
+pub use error::LocalError;
+pub use kinesis_model::{ControlPlane, Limits, WhenFull};
+pub use services::Services;
+pub use settings::{LocalSettings, Storage};

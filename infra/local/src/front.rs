@@ -1,0 +1,127 @@
+//! The one loopback port: who may call, and which service a request is for.
+//!
+//! ```text
+//!              Host / Origin loopback?     x-amz-target
+//!  request ──▶ no: 403 ──── yes ─────▶ Kinesis_20131202.*  ──▶ Kinesis
+//!                                      DynamoDB_20120810.* ──▶ DynamoDB
+//!                                      any other target    ──▶ 400
+//!                                      none                ──▶ S3, path style
+//! ```
+//!
+//! The services know nothing of each other. Signatures are not checked: whoever reaches the loopback address may do
+//! everything, and the Host check keeps web pages from being whoever (DNS rebinding).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Limited};
+
+use crate::dynamodb::DynamoDb;
+use crate::kinesis::KinesisServer;
+use crate::s3::ObjectStore;
+use crate::wire::error_response;
+
+/// The services behind the port.
+pub(crate) struct Front {
+    pub(crate) kinesis: KinesisServer,
+    pub(crate) dynamodb: DynamoDb,
+    pub(crate) s3: ObjectStore,
+}
+
+/// Answers one request.
+pub(crate) async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response<Body> {
+    if let Err(refusal) = check_caller(request.uri(), request.headers()) {
+        return error_response(StatusCode::FORBIDDEN, "AccessDeniedException", &refusal);
+    }
+    let target = match request.headers().get("x-amz-target").map(|value| value.to_str()) {
+        None => return front.s3.call(request).await,
+        Some(target) => target.unwrap_or_default().to_owned(),
+    };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await.map(|body| body.to_bytes()) else {
+        let message = format!("the body is not complete, or has more than {BODY_BYTES_MAX} bytes");
+        return error_response(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", &message);
+    };
+    route(&front, &target, &parts.headers, body).await
+}
+
+async fn route(front: &Front, target: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+    match target.split_once('.') {
+        Some(("Kinesis_20131202", operation)) => front.kinesis.call(operation, headers, body).await,
+        Some(("DynamoDB_20120810", operation)) => front.dynamodb.call(operation, body).await,
+        Some(_) | None => {
+            let message = format!("x-amz-target {target:?}: only Kinesis, DynamoDB and S3 are served here");
+            error_response(StatusCode::BAD_REQUEST, "UnknownOperationException", &message)
+        }
+    }
+}
+
+/// A page of another site can make a browser send requests here; it cannot forge the Host or the Origin.
+fn check_caller(uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
+    let Some(host) = host else {
+        return Err("the request has no Host header".to_owned());
+    };
+    if !host.parse::<Authority>().is_ok_and(|authority| is_loopback(authority.host())) {
+        return Err(format!("Host {host:?} is not the loopback address: use 127.0.0.1 or localhost"));
+    }
+    match text(header::ORIGIN) {
+        Some(origin) if !origin.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(is_loopback)) => {
+            Err(format!("Origin {origin:?} is not on the loopback address"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    match literal.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// Above the greatest request of both protocols: PutRecords of 10 MiB in base64, BatchWriteItem of 16 MiB.
+const BODY_BYTES_MAX: usize = 20 << 20;
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn check(host: &'static str, origin: Option<&'static str>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static(host));
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        check_caller(&Uri::from_static("/"), &headers).is_ok()
+    }
+
+    #[test]
+    fn only_loopback_hosts_and_origins_pass() {
+        for host in ["127.0.0.1:4566", "localhost:4566", "LOCALHOST", "[::1]:4566", "127.0.0.2"] {
+            assert!(check(host, None), "{host}");
+        }
+        for host in
+            ["evil.example:4566", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example", "", "a b"]
+        {
+            assert!(!check(host, None), "{host}");
+        }
+        assert!(check("localhost:1", Some("http://localhost:3000")));
+        assert!(!check("localhost:1", Some("http://evil.example")));
+        assert!(!check("localhost:1", Some("null")));
+    }
+
+    #[test]
+    fn a_request_without_host_is_refused_unless_http2_names_its_authority() {
+        assert!(check_caller(&Uri::from_static("/"), &HeaderMap::new()).is_err());
+        assert!(check_caller(&Uri::from_static("http://127.0.0.1:1/"), &HeaderMap::new()).is_ok());
+    }
+}

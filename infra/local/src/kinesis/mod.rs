@@ -1,0 +1,133 @@
+//! Kinesis: the wire protocol in front of the model.
+//!
+//! ```text
+//!  request ─▶ protocol ─▶ input ─▶ operations ─▶ kinesis_model ─▶ output ─▶ protocol ─▶ answer
+//!                                      ▲
+//!                 log (if a file keeps the state): written first, replayed at the next start
+//! ```
+//!
+//! Decides nothing that Kinesis decides: limits, sequence numbers, lineage and filters are the model's. The model locks
+//! per shard and never waits; nothing here holds a lock across an await. Without a file, requests run on the threads of
+//! the runtime; with one, those that change state run on the blocking pool, one after the other.
+
+mod input;
+mod log;
+mod operations;
+mod output;
+mod protocol;
+mod subscribe;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Response, StatusCode};
+use kinesis_model::{EpochMillis, Kinesis, Settings};
+use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use self::input::SubscribeToShardInput;
+use self::log::{Entry, Log};
+use self::operations::Operation;
+use self::protocol::{Protocol, Refusal};
+use crate::clock::Clock;
+use crate::{LocalError, LocalSettings, Storage};
+
+/// The streams of one run.
+#[derive(Debug)]
+pub(crate) struct KinesisServer {
+    kinesis: Arc<Kinesis>,
+    clock: Arc<Clock>,
+    log: Option<Arc<Mutex<Log>>>,
+    stop: CancellationToken,
+}
+
+impl KinesisServer {
+    /// Opens the streams that `settings` names; subscriptions end with `stop`.
+    pub(crate) fn open(settings: &LocalSettings, stop: CancellationToken) -> Result<Self, LocalError> {
+        let kinesis = Kinesis::new(Settings {
+            limits: settings.limits,
+            control_plane: settings.control_plane,
+            iterator_lifetime: settings.iterator_ttl,
+            subscription_lifetime: settings.subscription_duration,
+            stored_bytes_max: Some(settings.kinesis_bytes_max),
+            when_full: settings.when_full,
+            ..Settings::default()
+        });
+        let mut latest = EpochMillis::default();
+        let log = match &settings.kinesis_storage {
+            Storage::Memory => None,
+            Storage::File(path) => Some(replay(path, settings, &kinesis, &mut latest)?),
+        };
+        Ok(Self {
+            kinesis: Arc::new(kinesis),
+            clock: Arc::new(Clock::starting_at(latest)),
+            log: log.map(|log| Arc::new(Mutex::new(log))),
+            stop,
+        })
+    }
+
+    /// Answers one request; `operation` is the part of `x-amz-target` after the dot.
+    pub(crate) async fn call(&self, operation: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+        let protocol = Protocol::of(headers);
+        let answer = match Operation::of_name(operation) {
+            Some(operation) => self.run(operation, protocol, body).await.map(|body| protocol.answer(body)),
+            None if operation == "SubscribeToShard" => self.subscribe(protocol, &body),
+            None => Err(Refusal {
+                status: StatusCode::BAD_REQUEST,
+                code: "UnknownOperationException",
+                message: format!("operation {operation:?} is not offered by the local Kinesis"),
+            }),
+        };
+        answer.unwrap_or_else(|refusal| protocol.refuse(&refusal))
+    }
+
+    async fn run(
+        &self,
+        operation: &'static Operation,
+        protocol: Protocol,
+        body: Bytes,
+    ) -> Result<Vec<u8>, Refusal> {
+        let log = match &self.log {
+            Some(log) if operation.changes_state => Arc::clone(log),
+            Some(_) | None => return operation.run(&self.kinesis, protocol, &body, self.clock.now()),
+        };
+        let (kinesis, clock) = (Arc::clone(&self.kinesis), Arc::clone(&self.clock));
+        let logged = spawn_blocking(move || {
+            let mut log = log.lock();
+            let entry = Entry { now: clock.now(), protocol, operation: operation.name, body: &body };
+            log.append(&entry)
+                .map_err(|error| Refusal::internal(format!("the Kinesis log cannot be written: {error}")))?;
+            operation.run(&kinesis, protocol, &body, entry.now)
+        });
+        logged.await.map_err(|error| Refusal::internal(error.to_string()))?
+    }
+
+    fn subscribe(&self, protocol: Protocol, body: &[u8]) -> Result<Response<Body>, Refusal> {
+        let request = protocol.decode::<SubscribeToShardInput>(body)?.into_request()?;
+        let subscription = self.kinesis.subscribe_to_shard(request, self.clock.now())?;
+        Ok(subscribe::answer(subscription, protocol, Arc::clone(&self.clock), self.stop.clone()))
+    }
+}
+
+/// Brings `kinesis` to where the log at `path` ends; `latest` becomes the time of its last entry.
+fn replay(
+    path: &Path,
+    settings: &LocalSettings,
+    kinesis: &Kinesis,
+    latest: &mut EpochMillis,
+) -> Result<Log, LocalError> {
+    let LocalSettings { limits, control_plane, kinesis_bytes_max, when_full, .. } = settings;
+    let decisive = format!(
+        "limits={limits:?} control_plane={control_plane:?} kinesis_bytes_max={kinesis_bytes_max} when_full={when_full:?}"
+    );
+    Log::open(path, &decisive, |entry| {
+        let operation = Operation::of_name(entry.operation)
+            .ok_or_else(|| format!("operation {:?} is not known", entry.operation))?;
+        *latest = entry.now;
+        // A refusal was one then as well, and its client was told.
+        let _answer = operation.run(kinesis, entry.protocol, entry.body, entry.now);
+        Ok(())
+    })
+}

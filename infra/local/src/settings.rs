@@ -1,0 +1,115 @@
+//! What the local services may be told: plain data, checked once before anything starts.
+//!
+//! Owns defaults and their bounds. Opens nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kinesis_model::{ControlPlane, Limits, WhenFull};
+
+use crate::LocalError;
+
+/// Settings of [`Services`](crate::Services).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalSettings {
+    /// Folder of the object store: an object lies at `<data_dir>/s3/<bucket>/<key>`. Made if missing.
+    pub data_dir: PathBuf,
+    /// TCP port on 127.0.0.1; 0 (the default) takes any free one.
+    pub port: u16,
+    /// Whether Kinesis throttles like AWS. Default [`Limits::Off`]: a laptop run should not wait for quotas.
+    pub limits: Limits,
+    /// How long control-plane calls of Kinesis take. Default [`ControlPlane::Instant`].
+    pub control_plane: ControlPlane,
+    /// Payload bytes that all Kinesis streams together may hold, default 1 GiB. Higher needs that much memory;
+    /// lower makes [`when_full`](Self::when_full) decide earlier.
+    pub kinesis_bytes_max: u64,
+    /// What happens to a write that would pass [`kinesis_bytes_max`](Self::kinesis_bytes_max). Default
+    /// [`WhenFull::Refuse`], because trimming loses records that nobody may have read.
+    pub when_full: WhenFull,
+    /// How long a shard iterator lives, default five minutes as in AWS. Tests of expiry set it to seconds.
+    pub iterator_ttl: Duration,
+    /// How long one SubscribeToShard lasts before the server ends it, default five minutes as in AWS.
+    pub subscription_duration: Duration,
+    /// Where streams and records are kept. Default [`Storage::Memory`].
+    pub kinesis_storage: Storage,
+    /// Where tables are kept. Default [`Storage::Memory`].
+    pub dynamodb_storage: Storage,
+    /// How often items past their time to live are deleted, default 5 s. AWS takes days; tests want seconds.
+    pub ttl_sweep_interval: Duration,
+}
+
+/// Where a service keeps its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// Gone when the services stop.
+    #[default]
+    Memory,
+    /// In this file, which survives a kill of the process; its folder is made if missing.
+    File(PathBuf),
+}
+
+impl LocalSettings {
+    /// The defaults, with objects below `data_dir`.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            port: 0,
+            limits: Limits::default(),
+            control_plane: ControlPlane::default(),
+            kinesis_bytes_max: KINESIS_BYTES_DEFAULT,
+            when_full: WhenFull::Refuse,
+            iterator_ttl: FIVE_MINUTES,
+            subscription_duration: FIVE_MINUTES,
+            kinesis_storage: Storage::default(),
+            dynamodb_storage: Storage::default(),
+            ttl_sweep_interval: Duration::from_secs(5),
+        }
+    }
+
+    /// Refuses values with which the services could not work.
+    ///
+    /// # Errors
+    /// [`LocalError::Setting`] naming the field, its value and the remedy.
+    pub fn validate(&self) -> Result<(), LocalError> {
+        let refuse = |field, value: String, remedy| Err(LocalError::Setting { field, value, remedy });
+        if self.kinesis_bytes_max < KINESIS_BYTES_MIN {
+            let value = self.kinesis_bytes_max.to_string();
+            return refuse("kinesis_bytes_max", value, "set it to 16777216 (16 MiB) or more");
+        }
+        for (field, span) in [
+            ("iterator_ttl", self.iterator_ttl),
+            ("subscription_duration", self.subscription_duration),
+            ("ttl_sweep_interval", self.ttl_sweep_interval),
+        ] {
+            if span < SPAN_MIN {
+                return refuse(field, format!("{span:?}"), "set it to 100 ms or more");
+            }
+        }
+        Ok(())
+    }
+}
+
+const KINESIS_BYTES_DEFAULT: u64 = 1 << 30;
+/// One PutRecords of 10 MiB must fit, with room for what came before it.
+const KINESIS_BYTES_MIN: u64 = 16 << 20;
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+/// Below this a client cannot finish one call before the span ends.
+const SPAN_MIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert!(LocalSettings::new("data").validate().is_ok());
+    }
+
+    #[test]
+    fn a_refusal_names_field_value_and_remedy() {
+        let settings = LocalSettings { iterator_ttl: Duration::ZERO, ..LocalSettings::new("data") };
+        let text = settings.validate().expect_err("zero is too short").to_string();
+        assert_eq!(text, "setting iterator_ttl = 0ns: set it to 100 ms or more");
+    }
+}
