@@ -93,6 +93,12 @@ impl Segment {
         self.first_offset + self.entries.partition_point(|entry| entry.arrival < time) as u64
     }
 
+    /// What the records cost in memory, allocator and unusable end of a sealed arena aside.
+    #[cfg(test)]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes_len + self.arena.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     fn store(&mut self, bytes: &[u8]) -> Bytes {
         self.arena.extend_from_slice(bytes);
         self.arena.split().freeze()

@@ -204,3 +204,15 @@ fn many_segments_read_as_one_run() {
     assert_eq!(count, 10_000);
     assert!(from(&mut log, StartingPosition::AtTimestamp(at(9_999)), at(10_000)).len() == 1);
 }
+
+#[test]
+fn small_records_cost_little_more_than_their_bytes() {
+    let mut log = log();
+    let data = Bytes::from(vec![7; 300]);
+    for index in 0..20_000 {
+        log.append(&data, &PartitionKey::from(format!("{index:012}")), at(0));
+    }
+    let memory: usize = log.segments.iter().map(Segment::memory_bytes).sum();
+    let stored = log.stored.held() as usize;
+    assert!(memory * 10 <= stored * 16, "{memory} bytes of memory for {stored} bytes of records");
+}
