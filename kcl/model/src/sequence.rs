@@ -27,7 +27,7 @@ impl SequenceSpace {
         Self { creation_second: creation_second & SECOND_MASK, shard_number }
     }
 
-    /// The space of a child made at `now`: greater than this one, and than every other space with the same creation.
+    /// A creation second for a child made at `now`: the clock's, but greater than this shard's in any case.
     pub(crate) const fn child_creation_second(self, now: EpochMillis) -> u64 {
         let now = now.seconds();
         if now > self.creation_second { now } else { self.creation_second + 1 }

@@ -31,7 +31,7 @@ pub struct Settings {
     pub stored_bytes_max: Option<u64>,
     /// What happens to a record that finds [`Settings::stored_bytes_max`] used up. Default [`WhenFull::TrimOldest`].
     pub when_full: WhenFull,
-    /// Minutes of metrics kept per shard. Default 180; more costs about 300 bytes per busy minute and shard.
+    /// Minutes of metrics kept per shard. Default 180; more costs about 240 bytes per busy minute and shard.
     pub metrics_minutes_max: usize,
     /// Open shards that provisioned streams of the account may have together. Default 20 000, as in the great regions.
     pub open_shards_max: usize,

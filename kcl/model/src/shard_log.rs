@@ -248,7 +248,8 @@ impl ShardLog {
         self.sequences.before(offset)
     }
 
-    /// Ends the log: `children` take over. Returns when the last record can have arrived at the latest.
+    /// Ends the log: `children` take over. Returns when it closed: at `now`, but not before its last
+    /// record arrived.
     pub(crate) fn close(&mut self, children: Vec<ChildShard>, now: EpochMillis) -> EpochMillis {
         if let Some(last) = self.segments.back_mut() {
             last.seal();

@@ -182,7 +182,7 @@ impl StartingPosition {
     /// Puts together what the wire carries apart.
     ///
     /// # Errors
-    /// `InvalidArgument` if the type is unknown, or lacks its sequence number or time.
+    /// `Validation` if the type is unknown, `InvalidArgument` if it lacks its sequence number or time.
     pub fn from_parts(
         iterator_type: &str,
         sequence_number: Option<&str>,
