@@ -1,0 +1,347 @@
+//! The state of one shard: events that wait for the watermark, and the open session of each key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kcl::HashKey;
+use serde_json::{Map, Value};
+
+use super::rules::SessionRules;
+
+/// An event on its way through the sessionizer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionEvent {
+    /// The session key.
+    pub key: String,
+    /// Where the record's partition key falls; state is split by it when the shard splits.
+    pub hash_key: HashKey,
+    /// Event time in epoch milliseconds.
+    pub event_time_millis: i64,
+    /// Orders events of the same time.
+    pub event_id: String,
+    /// The event itself.
+    pub row: Map<String, Value>,
+}
+
+/// What became of a pushed event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pushed {
+    /// It waits for the watermark.
+    Held,
+    /// The watermark has passed it; given back.
+    Late(SessionEvent),
+    /// The state is full; given back. The shard must stop, for nothing may be dropped.
+    Full(SessionEvent),
+}
+
+/// Something that is final.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Released {
+    /// An event, with the session it belongs to.
+    Event {
+        /// The event.
+        event: SessionEvent,
+        /// Its session.
+        session_id: String,
+    },
+    /// A session began.
+    SessionStarted {
+        /// Its name.
+        session_id: String,
+        /// Its key.
+        key: String,
+        /// Number of the session among those of its key, where they are numbered.
+        number: u64,
+        /// Time of its first event in epoch milliseconds.
+        start_millis: i64,
+        /// Carried fields of its first event.
+        carried: Map<String, Value>,
+    },
+    /// A session ended.
+    SessionClosed {
+        /// Its name.
+        session_id: String,
+        /// Its key.
+        key: String,
+        /// Time of its first event in epoch milliseconds.
+        start_millis: i64,
+        /// Time of its last event in epoch milliseconds.
+        end_millis: i64,
+        /// Its events.
+        events: u64,
+        /// Why it ended.
+        reason: CloseReason,
+        /// Carried fields of its first event.
+        carried: Map<String, Value>,
+    },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The gap passed.
+    Timeout,
+    /// The input ended.
+    EndOfInput,
+}
+
+impl CloseReason {
+    /// The value of the `reason` field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::EndOfInput => "end_of_input",
+        }
+    }
+}
+
+/// Held events and open sessions of one shard.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionState {
+    pub(super) event_time_max: Option<i64>,
+    pub(super) watermark: Option<i64>,
+    pub(super) events_pushed: u64,
+    pub(super) held: BTreeMap<HeldOrder, SessionEvent>,
+    pub(super) keys: BTreeMap<(HashKey, String), KeyState>,
+    /// Open sessions by the time of their last event.
+    by_last: BTreeSet<(i64, HashKey, String)>,
+    bytes: usize,
+}
+
+/// Event time, event id, and order of arrival among equals.
+pub(super) type HeldOrder = (i64, String, u64);
+
+/// What is known of a key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct KeyState {
+    /// Sessions numbered so far.
+    pub(super) number: u64,
+    pub(super) open: Option<OpenSession>,
+}
+
+/// A session that may still grow.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OpenSession {
+    pub(super) session_id: String,
+    pub(super) start_millis: i64,
+    pub(super) last_millis: i64,
+    pub(super) events: u64,
+    pub(super) carried: Map<String, Value>,
+}
+
+impl SessionState {
+    /// State of a shard that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Events before this epoch millisecond are late.
+    #[must_use]
+    pub fn watermark(&self) -> Option<i64> {
+        self.watermark
+    }
+
+    /// Bytes of held events, keys and open sessions, with a fixed allowance for each entry.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Events that wait for the watermark.
+    #[must_use]
+    pub fn held_events(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Sessions that may still grow.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        self.by_last.len()
+    }
+
+    /// Takes in an event and moves the watermark. Call [`release`](Self::release) after each, so that what is released
+    /// depends on the order of records alone.
+    pub fn push(&mut self, event: SessionEvent, rules: &SessionRules) -> Pushed {
+        let time = event.event_time_millis;
+        if self.watermark.is_some_and(|watermark| time < watermark) {
+            return Pushed::Late(event);
+        }
+        let cost = event_bytes(&event);
+        if self.bytes + cost > rules.state_bytes_max {
+            return Pushed::Full(event);
+        }
+        self.bytes += cost;
+        self.events_pushed += 1;
+        self.held.insert((time, event.event_id.clone(), self.events_pushed), event);
+        let newest = self.event_time_max.map_or(time, |newest| newest.max(time));
+        self.event_time_max = Some(newest);
+        self.advance(newest.saturating_sub(rules.lateness_millis));
+        Pushed::Held
+    }
+
+    /// Where the watermark would be after `idle_millis` without records; `None` before the first event, or if it would not move.
+    #[must_use]
+    pub fn idle_watermark(&self, idle_millis: i64, rules: &SessionRules) -> Option<i64> {
+        let advanced = self.event_time_max?.saturating_add(idle_millis).saturating_sub(rules.lateness_millis);
+        (self.watermark < Some(advanced)).then_some(advanced)
+    }
+
+    /// Moves the watermark to `watermark`, never back.
+    pub fn advance(&mut self, watermark: i64) {
+        self.watermark = self.watermark.max(Some(watermark));
+    }
+
+    /// Everything that the watermark has passed, in order of (event time, event id), and the sessions it ended.
+    pub fn release(&mut self, rules: &SessionRules) -> Vec<Released> {
+        let mut released = Vec::new();
+        let Some(watermark) = self.watermark else { return released };
+        while self.held.first_key_value().is_some_and(|((time, ..), _)| *time < watermark) {
+            self.release_first(rules, &mut released);
+        }
+        while let Some((last, hash_key, key)) = self.by_last.first().cloned() {
+            if !rules.is_break(last, watermark) {
+                break;
+            }
+            self.close(hash_key, &key, CloseReason::Timeout, rules, &mut released);
+        }
+        released
+    }
+
+    /// Releases every event and ends every session; later events up to the newest one seen are late.
+    pub fn end_of_input(&mut self, rules: &SessionRules) -> Vec<Released> {
+        if let Some(newest) = self.event_time_max {
+            self.advance(newest.saturating_add(1));
+        }
+        let mut released = self.release(rules);
+        while let Some((_, hash_key, key)) = self.by_last.first().cloned() {
+            self.close(hash_key, &key, CloseReason::EndOfInput, rules, &mut released);
+        }
+        released
+    }
+
+    /// Rebuilds what is derived, after the stored parts were filled in.
+    pub(super) fn index(&mut self) {
+        let open = |((hash_key, key), state): (&(HashKey, String), &KeyState)| {
+            state.open.as_ref().map(|open| (open.last_millis, *hash_key, key.clone()))
+        };
+        self.by_last = self.keys.iter().filter_map(open).collect();
+        let held: usize = self.held.values().map(event_bytes).sum();
+        self.bytes = held + self.keys.iter().map(|((_, key), state)| key_bytes(key, state)).sum::<usize>();
+    }
+
+    fn release_first(&mut self, rules: &SessionRules, released: &mut Vec<Released>) {
+        let Some((_, event)) = self.held.pop_first() else { return };
+        self.bytes -= event_bytes(&event);
+        let time = event.event_time_millis;
+        let place = (event.hash_key, event.key.clone());
+        let last = self.keys.get(&place).and_then(|state| state.open.as_ref()).map(|open| open.last_millis);
+        if last.is_some_and(|last| rules.is_break(last, time)) {
+            self.close(event.hash_key, &event.key, CloseReason::Timeout, rules, released);
+        }
+        let is_new_key = !self.keys.contains_key(&place);
+        let state = self.keys.entry(place.clone()).or_default();
+        self.bytes -= if is_new_key { 0 } else { key_bytes(&place.1, state) };
+        let is_silent = is_new_key && !rules.first_event_opens;
+        let open = match state.open.take() {
+            Some(mut open) => {
+                self.by_last.remove(&(open.last_millis, place.0, place.1.clone()));
+                open.last_millis = time;
+                open.events += 1;
+                open
+            }
+            None => {
+                state.number += u64::from(!is_silent);
+                let open = opened(&event, state.number, rules);
+                if !is_silent {
+                    released.push(Released::SessionStarted {
+                        session_id: open.session_id.clone(),
+                        key: event.key.clone(),
+                        number: state.number,
+                        start_millis: time,
+                        carried: open.carried.clone(),
+                    });
+                }
+                open
+            }
+        };
+        self.by_last.insert((time, place.0, place.1.clone()));
+        let session_id = open.session_id.clone();
+        state.open = Some(open);
+        self.bytes += key_bytes(&place.1, state);
+        released.push(Released::Event { event, session_id });
+    }
+
+    fn close(
+        &mut self,
+        hash_key: HashKey,
+        key: &str,
+        reason: CloseReason,
+        rules: &SessionRules,
+        released: &mut Vec<Released>,
+    ) {
+        let place = (hash_key, key.to_owned());
+        let Some(state) = self.keys.get_mut(&place) else { return };
+        self.bytes -= key_bytes(key, state);
+        if let Some(open) = state.open.take() {
+            self.by_last.remove(&(open.last_millis, hash_key, key.to_owned()));
+            released.push(Released::SessionClosed {
+                session_id: open.session_id,
+                key: key.to_owned(),
+                start_millis: open.start_millis,
+                end_millis: open.last_millis,
+                events: open.events,
+                reason,
+                carried: open.carried,
+            });
+        }
+        if rules.is_numbered {
+            self.bytes += key_bytes(key, state);
+        } else {
+            self.keys.remove(&place);
+        }
+    }
+}
+
+fn opened(event: &SessionEvent, number: u64, rules: &SessionRules) -> OpenSession {
+    let carried = rules.carry.iter().filter_map(|field| Some((field.clone(), event.row.get(field)?.clone())));
+    OpenSession {
+        session_id: rules.session_id(&event.key, &event.event_id, number),
+        start_millis: event.event_time_millis,
+        last_millis: event.event_time_millis,
+        events: 1,
+        carried: carried.collect(),
+    }
+}
+
+fn event_bytes(event: &SessionEvent) -> usize {
+    ENTRY_BYTES + event.key.len() + 2 * event.event_id.len() + map_bytes(&event.row)
+}
+
+fn key_bytes(key: &str, state: &KeyState) -> usize {
+    let open =
+        state.open.as_ref().map_or(0, |open| open.session_id.len() + map_bytes(&open.carried) + ENTRY_BYTES);
+    ENTRY_BYTES + 3 * key.len() + open
+}
+
+fn map_bytes(map: &Map<String, Value>) -> usize {
+    map.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    VALUE_BYTES
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(value_bytes).sum(),
+            Value::Object(map) => map_bytes(map),
+        }
+}
+
+/// Nodes and pointers of an ordered map entry.
+const ENTRY_BYTES: usize = 96;
+/// A JSON value with its name's header.
+const VALUE_BYTES: usize = 56;
+
+#[cfg(test)]
+mod tests;
