@@ -116,6 +116,7 @@ fn bind(port: u16) -> Result<TcpListener, LocalError> {
 
 fn run(runtime: Runtime, listener: TcpListener, front: Front, sweep: Duration, stop: CancellationToken) {
     runtime.block_on(async move {
+        tokio::spawn(front.kinesis.age());
         tokio::spawn(front.dynamodb.clone().sweep_expired(sweep, stop.clone()));
         if let Err(error) = serve(listener, front, stop).await {
             tracing::error!(%error, "the local services stopped serving");

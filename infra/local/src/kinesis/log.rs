@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A request is written before it is carried out, and both happen under one lock, so the order of the file is the order
-//! of execution. The model is a pure function of requests and times: replaying the file yields the same streams,
-//! shards, sequence numbers and records. A request that was refused is refused again.
+//! of execution. The model is a pure function of requests and times, and reads change nothing that a later request can
+//! tell: replaying the file yields the same streams, shards, sequence numbers and records. A request that was refused is
+//! refused again.
 //!
 //! A kill can leave half a frame at the end. It was not acknowledged and is cut off at the next start. Nothing is
 //! synced: power loss is not covered. The file grows with what is put; deleting it starts empty.

@@ -19,12 +19,14 @@ mod subscribe;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, StatusCode};
 use kinesis_model::{EpochMillis, Kinesis, Settings};
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use self::input::SubscribeToShardInput;
@@ -83,6 +85,22 @@ impl KinesisServer {
         answer.unwrap_or_else(|refusal| protocol.refuse(&refusal))
     }
 
+    /// Frees what is past retention in streams that nobody uses, until `stop`.
+    pub(crate) fn age(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (kinesis, clock, stop) = (Arc::clone(&self.kinesis), Arc::clone(&self.clock), self.stop.clone());
+        async move {
+            let mut timer = interval(AGING_INTERVAL);
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    _ = timer.tick() => kinesis.advance(clock.now()),
+                }
+            }
+        }
+    }
+
     async fn run(
         &self,
         operation: &'static Operation,
@@ -99,7 +117,7 @@ impl KinesisServer {
             let entry = Entry { now: clock.now(), protocol, operation: operation.name, body: &body };
             log.append(&entry)
                 .map_err(|error| Refusal::internal(format!("the Kinesis log cannot be written: {error}")))?;
-            operation.run(&kinesis, protocol, &body, entry.now)
+            carry_out(&kinesis, operation, &entry)
         });
         logged.await.map_err(|error| Refusal::internal(error.to_string()))?
     }
@@ -109,6 +127,15 @@ impl KinesisServer {
         let subscription = self.kinesis.subscribe_to_shard(request, self.clock.now())?;
         Ok(subscribe::answer(subscription, protocol, Arc::clone(&self.clock), self.stop.clone()))
     }
+}
+
+/// Runs a logged operation.
+///
+/// What has fallen due is applied first, wherever it is: a read may have freed expired bytes, and a nearly full Kinesis
+/// would accept a record that it refuses in a replay, which knows no reads.
+fn carry_out(kinesis: &Kinesis, operation: &Operation, entry: &Entry<'_>) -> Result<Vec<u8>, Refusal> {
+    kinesis.advance(entry.now);
+    operation.run(kinesis, entry.protocol, entry.body, entry.now)
 }
 
 /// Brings `kinesis` to where the log at `path` ends; `latest` becomes the time of its last entry.
@@ -127,7 +154,13 @@ fn replay(
             .ok_or_else(|| format!("operation {:?} is not known", entry.operation))?;
         *latest = entry.now;
         // A refusal was one then as well, and its client was told.
-        let _answer = operation.run(kinesis, entry.protocol, entry.body, entry.now);
+        let _answer = carry_out(kinesis, operation, &entry);
         Ok(())
     })
 }
+
+/// Retention is a day at least, so a minute more of memory does not matter.
+const AGING_INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
