@@ -2,9 +2,13 @@
 
 mod aggregate;
 mod backoff;
+mod budget;
 mod clock;
 mod context;
+mod error;
+mod events;
 mod halt;
+mod memory;
 mod port;
 mod processor;
 mod range;
@@ -12,14 +16,20 @@ mod rate;
 mod record;
 mod settings;
 mod shard;
+pub mod testkit;
+mod worker;
 
 pub use aggregate::{AggregateBuilder, AggregatePolicy};
 pub use clock::{SystemClock, TokioClock};
 pub use context::{CommitError, PrepareError, Prepared, ShardContext};
+pub use error::{Error, ErrorKind};
 pub use halt::{HaltKind, HaltReason};
 pub use kcl_core::{
     BatchOrdinal, DrainReason, FencingToken, Generation, HashKey, HashKeyRange, InitialPosition, Lease,
     LeaseCounter, PendingCheckpoint, Position, RecordPosition, SequenceNumber, ShardId, WorkerId,
+};
+pub use memory::{
+    FaultyLeaseStore, FaultyStream, MemoryLeaseStore, MemoryStream, StoreFault, StreamCall, StreamFault,
 };
 pub use port::{
     Application, Clock, ControlError, FetchError, Fetched, LeaseStore, NextFetch, OpenError, ShardIterator,
@@ -29,3 +39,6 @@ pub use processor::{ProcessorFactory, Progress, RecordProcessor};
 pub use range::{RangeError, RangeReader};
 pub use record::{Record, RecordBatch};
 pub use settings::{FetchSettings, InvalidSetting, WorkerSettings};
+pub use worker::{
+    Health, ShardHealth, ShardState, Worker, WorkerBuilder, WorkerEnd, WorkerHandle, WorkerPhase,
+};

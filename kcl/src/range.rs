@@ -17,7 +17,6 @@ use crate::shard::{Answer, ReaderParts, ShardReader, Start};
 pub struct RangeReader {
     reader: ShardReader,
     shard: ShardId,
-    after: Position,
     last: RecordPosition,
     is_complete: bool,
 }
@@ -27,7 +26,7 @@ impl RangeReader {
         let shard = parts.shard.clone();
         let is_complete =
             matches!(after, Position::At(record) if record >= last) || after == Position::ShardEnd;
-        Self { reader: ShardReader::new(parts, start), shard, after, last, is_complete }
+        Self { reader: ShardReader::new(parts, start), shard, last, is_complete }
     }
 
     /// The next records of the range, or `None` after `last`. Throttles and outages are waited out.
@@ -63,11 +62,7 @@ impl RangeReader {
         let is_at_tip = answer.behind_latest == Duration::ZERO || answer.shard_end.is_some();
         self.is_complete = reached || is_at_tip;
         if self.is_complete && !has_last {
-            return Err(RangeError::Trimmed {
-                shard: self.shard.clone(),
-                after: self.after,
-                last: self.last,
-            });
+            return Err(RangeError::Trimmed { shard: self.shard.clone(), last: self.last });
         }
         Ok(RecordBatch::new(records, answer.behind_latest, Duration::ZERO))
     }
@@ -78,12 +73,10 @@ impl RangeReader {
 #[non_exhaustive]
 pub enum RangeError {
     /// The last record of the range is no longer there.
-    #[error("shard {shard}: the last record of the range from {after} to {last} is no longer in the stream")]
+    #[error("shard {shard}: the last record of the range, {last}, is no longer in the stream")]
     Trimmed {
         /// The shard.
         shard: ShardId,
-        /// Where the range begins, exclusive.
-        after: Position,
         /// Where the range ends, inclusive.
         last: RecordPosition,
     },

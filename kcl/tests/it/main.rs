@@ -1,0 +1,5 @@
+//! Tests of the whole shell: workers on memory under paused time, and the adapters on local services.
+
+mod delivery;
+mod fleet;
+mod recorder;
