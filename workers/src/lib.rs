@@ -1,10 +1,41 @@
-//! Stream workers on the Leasehold KCL.
+//! Stream workers on the Leasehold KCL: events are parsed, validated, enriched, sessionized and written to S3 exactly
+//! once.
+//!
+//! ```text
+//! pump ─▶ Kinesis ─▶ process (kcl::RecordProcessor) ─▶ pipeline: parse ▶ validate ▶ derive ▶ session
+//!                                └─▶ sink: intent ▶ objects ▶ snapshot ▶ manifest ▶ commit
+//! ```
 
+mod encode;
+mod event;
+mod layout;
+mod pipeline;
+mod preset;
+mod pump;
+mod sample;
 mod session;
+mod settings;
 mod sink;
 
+pub use encode::{Encoded, LineWriter};
+pub use event::{END_MARK, Envelope, EventTime, Fields, stamped};
+pub use layout::{InvalidLayout, LayoutTemplate, OPEN_PARTITIONS_MAX};
+pub use pipeline::{FailedEvent, OutputRow, Pipeline, PipelineState, RecordPlace, Stage, StepOutput};
+pub use preset::Preset;
+pub use pump::{
+    EndMark, Entry, EntryError, Input, InputError, InputLine, KinesisTarget, Line, LineReader, OpenShard,
+    OpenedInput, Ordering, Pump, PumpError, PumpProgress, PumpSettings, PumpSummary, PutError, Refused,
+    RowRule, Target,
+};
+pub use sample::{Clickstream, WebLog};
 pub use session::{
     CloseReason, Pushed, Released, SessionEvent, SessionRules, SessionState, SnapshotError, session_uuid,
+};
+pub use settings::{
+    ApplicationSettings, Boundary, Compression, Derivation, DeriveSettings, Emit, FetchSettings, FirstEvent,
+    Format, InitialPosition, LatePolicy, LeaseSettings, ParseSettings, PipelineSettings, Problem,
+    ResolvedSettings, SEMANTICS_VERSION, SessionIdKind, SessionMode, SessionSettings, SettingsError,
+    SinkSettings, StreamSettings, TimeUnit, ValidateSettings, WRITER_VERSION,
 };
 pub use sink::{
     ListPage, ListedObject, MemoryStore, NewObject, ObjectMetadata, ObjectStore, PutOutcome, S3Store,

@@ -247,11 +247,7 @@ impl Failure {
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let was_sent = match &error {
-            SdkError::ConstructionFailure(_) => false,
-            SdkError::DispatchFailure(failure) => !failure.is_user(),
-            _ => true,
-        };
+        let was_sent = !matches!(&error, SdkError::ConstructionFailure(_));
         let status = error.raw_response().map(|response| response.status().as_u16());
         let code = error.as_service_error().and_then(|error| error.code()).map(str::to_owned);
         Self { status, code, was_sent, source: Box::new(error) }

@@ -1,0 +1,447 @@
+//! A pipeline ready to run: settings turned into parsers, a validator, rules and layouts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jsonschema::Validator;
+use kcl::{HashKey, HashKeyRange, Record, RecordPosition, ShardId};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::derive::derive;
+use super::failed::{FailedEvent, Stage};
+use super::output::{OutputRow, StepOutput};
+use crate::event::{Envelope, EventTime, Fields, InvalidTime, parse_combined_log, parse_csv_row, parse_json};
+use crate::layout::LayoutTemplate;
+use crate::session::{Pushed, Released, SessionEvent, SessionRules, SessionState};
+use crate::settings::{
+    Boundary, Emit, FirstEvent, Format, LatePolicy, Problem, ResolvedSettings, SessionIdKind, SettingsError,
+};
+
+/// The compiled steps of one configuration.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: ResolvedSettings,
+    validator: Option<Validator>,
+    layout: LayoutTemplate,
+    sessions_layout: LayoutTemplate,
+    sessions: Option<Sessions>,
+}
+
+#[derive(Debug)]
+struct Sessions {
+    key: Vec<String>,
+    rules: SessionRules,
+    emit: Vec<Emit>,
+    late: LatePolicy,
+}
+
+/// State of one shard; with sessions, everything that waits or is open.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PipelineState {
+    /// The sessionizer's state; empty without sessions.
+    pub sessions: SessionState,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// Name of the stream.
+    pub stream: String,
+    /// The shard.
+    pub shard: ShardId,
+    /// The shard's part of the hash space, if the lease row names it.
+    pub hash_range: Option<HashKeyRange>,
+}
+
+/// A parsed event with what identifies it.
+struct Event {
+    fields: Fields,
+    time: EventTime,
+    id: String,
+}
+
+/// The bytes of an event with its stamp.
+struct Raw {
+    bytes: Bytes,
+    source: Option<String>,
+    line: Option<u64>,
+}
+
+impl Pipeline {
+    /// Compiles checked settings.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] if the schema is no JSON schema or refers to anything outside itself.
+    pub fn compile(settings: &ResolvedSettings) -> Result<Self, SettingsError> {
+        let checked = settings.settings();
+        let layout =
+            |template: &str| LayoutTemplate::parse(template).expect("layouts were checked with the settings");
+        let sessions = checked.session.as_ref().map(|session| Sessions {
+            key: session.key.clone(),
+            rules: SessionRules {
+                gap_millis: millis(session.gap),
+                gap_included: session.boundary == Boundary::AtLeast,
+                lateness_millis: millis(session.lateness),
+                first_event_opens: session.first_event == FirstEvent::Opens,
+                is_numbered: session.id == SessionIdKind::KeySeq,
+                carry: session.carry.clone(),
+                state_bytes_max: session.state_bytes_max,
+            },
+            emit: session.emit.clone(),
+            late: session.late,
+        });
+        Ok(Self {
+            validator: checked.validate.schema.as_deref().map(compiled_schema).transpose()?,
+            layout: layout(&checked.sink.layout),
+            sessions_layout: layout(&checked.sink.sessions_layout),
+            sessions,
+            settings: settings.clone(),
+        })
+    }
+
+    /// The settings it was compiled from.
+    #[must_use]
+    pub fn settings(&self) -> &ResolvedSettings {
+        &self.settings
+    }
+
+    /// Takes one record through all steps; everything it makes final is added to `output`.
+    pub fn step(
+        &self,
+        state: &mut PipelineState,
+        place: &RecordPlace,
+        record: &Record,
+        output: &mut StepOutput,
+    ) {
+        let raw = match Envelope::read(&record.data) {
+            Envelope::EndOfInput => {
+                output.is_end_of_input = true;
+                if let Some(sessions) = &self.sessions {
+                    let released = state.sessions.end_of_input(&sessions.rules);
+                    self.write_released(sessions, released, output);
+                }
+                return;
+            }
+            Envelope::Line { source, line, raw } => {
+                Raw { bytes: raw, source: Some(source), line: Some(line) }
+            }
+            Envelope::Plain(bytes) => Raw { bytes, source: None, line: None },
+        };
+        let fail = |stage, reason| FailedEvent {
+            stage,
+            reason,
+            raw: raw.bytes.clone(),
+            source: raw.source.clone(),
+            line: raw.line,
+            stream: place.stream.clone(),
+            shard: place.shard.to_string(),
+            position: record.position,
+        };
+        let event = self.event(&raw, record).and_then(|event| self.validated(event));
+        let event = match event {
+            Ok(event) => event,
+            Err((stage, reason)) => {
+                output.failed.push(fail(stage, reason));
+                return;
+            }
+        };
+        let Some(sessions) = &self.sessions else {
+            self.write_event(event.time, self.row_of(event, &raw, place, record.position), output);
+            return;
+        };
+        let key = match self.session_key(sessions, &event, place, record) {
+            Ok(key) => key,
+            Err(reason) => {
+                output.failed.push(fail(Stage::Session, reason));
+                return;
+            }
+        };
+        let held = SessionEvent {
+            key,
+            hash_key: HashKey::of_partition_key(&record.partition_key),
+            event_time_millis: event.time.millis(),
+            event_id: event.id.clone(),
+            row: self.row_of(event, &raw, place, record.position),
+        };
+        match state.sessions.push(held, &sessions.rules) {
+            Pushed::Held => {
+                let released = state.sessions.release(&sessions.rules);
+                self.write_released(sessions, released, output);
+            }
+            Pushed::Late(event) => match sessions.late {
+                LatePolicy::Drop => output.dropped += 1,
+                LatePolicy::Side | LatePolicy::Correct => {
+                    let watermark = state.sessions.watermark().unwrap_or_default();
+                    let reason = format!(
+                        "late: event time {} is {} ms behind the shard's watermark",
+                        event.event_time_millis,
+                        watermark - event.event_time_millis
+                    );
+                    output.failed.push(fail(Stage::Session, reason));
+                }
+            },
+            Pushed::Full(_) => output.is_full = true,
+        }
+    }
+
+    /// Where an idle advance would put the watermark; `None` without sessions, or if it would not move.
+    #[must_use]
+    pub fn idle_watermark(&self, state: &PipelineState, idle: Duration) -> Option<i64> {
+        let sessions = self.sessions.as_ref()?;
+        let waits = state.sessions.held_events() > 0 || state.sessions.open_sessions() > 0;
+        state.sessions.idle_watermark(millis(idle), &sessions.rules).filter(|_| waits)
+    }
+
+    /// Carries out a recorded idle advance.
+    pub fn advance(&self, state: &mut PipelineState, watermark: i64, output: &mut StepOutput) {
+        if let Some(sessions) = &self.sessions {
+            state.sessions.advance(watermark);
+            let released = state.sessions.release(&sessions.rules);
+            self.write_released(sessions, released, output);
+        }
+    }
+
+    /// The partition key under which `pump` puts a line: from the fields that the settings name, or from its bytes if
+    /// they are no event.
+    #[must_use]
+    pub fn partition_key(&self, line: &[u8]) -> String {
+        let fields = self.parsed(line).ok();
+        fields.and_then(|fields| self.key_of_fields(&fields)).unwrap_or_else(|| digest_text(line))
+    }
+
+    fn event(&self, raw: &Raw, record: &Record) -> Result<Event, (Stage, String)> {
+        let parse = &self.settings.settings().parse;
+        let refused = |reason: String| (Stage::Parse, reason);
+        if raw.bytes.len() > parse.record_bytes_max {
+            let reason = format!(
+                "event of {} bytes: parse.record_bytes_max allows {}",
+                raw.bytes.len(),
+                parse.record_bytes_max
+            );
+            return Err(refused(reason));
+        }
+        let fields = self.parsed(&raw.bytes).map_err(refused)?;
+        let name = &parse.time_field;
+        let value = fields.get(name).ok_or_else(|| refused(format!("field `{name}` is missing")))?;
+        let unit = match parse.format {
+            Format::CombinedLog => crate::settings::TimeUnit::CombinedLog,
+            Format::Json | Format::Csv => parse.time_unit,
+        };
+        let time = EventTime::read(name, value, unit).map_err(|error| match error {
+            InvalidTime::Unreadable(reason) | InvalidTime::WrongUnit(reason) => refused(reason),
+        })?;
+        let ahead = time.millis().saturating_sub_unsigned(record.arrival_epoch_millis);
+        if ahead > millis(parse.ahead_max) {
+            let reason = format!("field `{name}` = {value} lies {ahead} ms after the record's arrival");
+            return Err(refused(reason));
+        }
+        let id = match &parse.event_id_field {
+            Some(field) => match fields.get(field) {
+                Some(Value::String(text)) if !text.is_empty() => text.clone(),
+                Some(Value::Number(number)) => number.to_string(),
+                Some(_) | None => return Err(refused(format!("field `{field}` identifies no event"))),
+            },
+            None => match (&raw.source, raw.line) {
+                (Some(source), Some(line)) => format!("{source}:{line:012}"),
+                (_, _) => record.position.to_string(),
+            },
+        };
+        Ok(Event { fields, time, id })
+    }
+
+    fn parsed(&self, bytes: &[u8]) -> Result<Fields, String> {
+        let parse = &self.settings.settings().parse;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| format!("invalid UTF-8 at byte {} of {}", error.valid_up_to(), bytes.len()))?;
+        match parse.format {
+            Format::CombinedLog => parse_combined_log(text),
+            Format::Json => parse_json(text),
+            Format::Csv => parse_csv_row(text, &parse.csv_columns, parse.csv_delimiter),
+        }
+    }
+
+    fn validated(&self, mut event: Event) -> Result<Event, (Stage, String)> {
+        if let Some(validator) = &self.validator {
+            let value = Value::Object(event.fields);
+            if let Some(error) = validator.iter_errors(&value).next() {
+                let reason = format!("{error} at {:?}", error.instance_path().to_string());
+                return Err((Stage::Validate, reason.chars().take(REASON_CHARS_MAX).collect()));
+            }
+            event.fields = match value {
+                Value::Object(fields) => fields,
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                    Fields::new()
+                }
+            };
+        }
+        for step in &self.settings.settings().derive.steps {
+            derive(*step, &mut event.fields);
+        }
+        Ok(event)
+    }
+
+    /// The key of the event's session, if the record lies where that key's state is.
+    fn session_key(
+        &self,
+        sessions: &Sessions,
+        event: &Event,
+        place: &RecordPlace,
+        record: &Record,
+    ) -> Result<String, String> {
+        let hash_key = HashKey::of_partition_key(&record.partition_key);
+        if let Some(range) = place.hash_range
+            && !range.contains(hash_key)
+        {
+            return Err(format!(
+                "partition key {:?} hashes to {hash_key}, outside of the shard's range {range}: it was put with an \
+                 explicit hash key",
+                record.partition_key
+            ));
+        }
+        if let Some(expected) = self.key_of_fields(&event.fields)
+            && expected.as_str() != record.partition_key.as_ref()
+        {
+            return Err(format!(
+                "partition key {:?} is not the one of stream.partition_key, {expected:?}",
+                record.partition_key
+            ));
+        }
+        let mut key = Vec::with_capacity(sessions.key.len());
+        for field in &sessions.key {
+            match event.fields.get(field) {
+                Some(Value::String(text)) => key.push(text.clone()),
+                Some(Value::Null) | None => return Err(format!("field `{field}` of session.key is missing")),
+                Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
+                    key.push(other.to_string());
+                }
+            }
+        }
+        Ok(key.join(KEY_SEPARATOR))
+    }
+
+    /// The partition key by the settings; `None` if they name no fields or one of them is missing.
+    fn key_of_fields(&self, fields: &Fields) -> Option<String> {
+        let names = &self.settings.settings().stream.partition_key;
+        let text = |name: &String| match fields.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Null => None,
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                Some(other.to_string())
+            }
+        };
+        let parts: Vec<String> = names.iter().map(text).collect::<Option<_>>()?;
+        match parts.as_slice() {
+            [] => None,
+            [one] if (1..=PARTITION_KEY_CHARS_MAX).contains(&one.chars().count()) => Some(one.clone()),
+            _ => Some(digest_text(parts.join(KEY_SEPARATOR).as_bytes())),
+        }
+    }
+
+    fn row_of(&self, event: Event, raw: &Raw, place: &RecordPlace, position: RecordPosition) -> Fields {
+        let mut row = event.fields;
+        row.insert("event_time".to_owned(), Value::from(event.time.to_string()));
+        row.insert("event_id".to_owned(), Value::from(event.id));
+        row.insert("source".to_owned(), raw.source.as_deref().map_or(Value::Null, Value::from));
+        row.insert("line".to_owned(), raw.line.map_or(Value::Null, Value::from));
+        row.insert("shard".to_owned(), Value::from(place.shard.as_str()));
+        row.insert("position".to_owned(), Value::from(position.to_string()));
+        row
+    }
+
+    fn write_event(&self, time: EventTime, row: Fields, output: &mut StepOutput) {
+        let folder = self.layout.render(time, |name| row.get(name));
+        output.events += 1;
+        output.rows.push(OutputRow { folder, row });
+    }
+
+    fn write_released(&self, sessions: &Sessions, released: Vec<Released>, output: &mut StepOutput) {
+        for item in released {
+            match item {
+                Released::Event { event, session_id } => {
+                    if sessions.emit.contains(&Emit::Events) {
+                        let time = event_time(event.event_time_millis);
+                        let mut row = event.row;
+                        row.insert("session_id".to_owned(), Value::from(session_id));
+                        self.write_event(time, row, output);
+                    } else {
+                        output.events += 1;
+                    }
+                }
+                Released::SessionStarted { session_id, key, number, start_millis, carried } => {
+                    output.sessions += 1;
+                    if sessions.emit.contains(&Emit::Starts) {
+                        let time = event_time(start_millis);
+                        let mut row = carried;
+                        row.insert("session_id".to_owned(), Value::from(session_id));
+                        row.insert("session_key".to_owned(), Value::from(key));
+                        row.insert("session_number".to_owned(), Value::from(number));
+                        row.insert("session_timestamp".to_owned(), Value::from(start_millis));
+                        row.insert("session_time".to_owned(), Value::from(time.sql_text()));
+                        self.write_session(time, row, output);
+                    }
+                }
+                Released::SessionClosed {
+                    session_id,
+                    key,
+                    start_millis,
+                    end_millis,
+                    events,
+                    reason,
+                    carried,
+                } => {
+                    if sessions.emit.contains(&Emit::Closed) {
+                        let time = event_time(start_millis);
+                        let mut row = carried;
+                        row.insert("session_id".to_owned(), Value::from(session_id));
+                        row.insert("session_key".to_owned(), Value::from(key));
+                        row.insert("start_time".to_owned(), Value::from(time.to_string()));
+                        row.insert("end_time".to_owned(), Value::from(event_time(end_millis).to_string()));
+                        row.insert("duration_millis".to_owned(), Value::from(end_millis - start_millis));
+                        row.insert("events".to_owned(), Value::from(events));
+                        row.insert("reason".to_owned(), Value::from(reason.as_str()));
+                        self.write_session(time, row, output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn write_session(&self, start: EventTime, row: Fields, output: &mut StepOutput) {
+        let folder = self.sessions_layout.render(start, |name| row.get(name));
+        output.rows.push(OutputRow { folder, row });
+    }
+}
+
+fn compiled_schema(text: &str) -> Result<Validator, SettingsError> {
+    let refused = |cause: String| SettingsError::Invalid {
+        problems: vec![Problem::new("validate.schema", text, format!("the schema cannot be used: {cause}"))],
+    };
+    let schema: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+    jsonschema::options()
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(&schema)
+        .map_err(|error| refused(error.to_string()))
+}
+
+fn event_time(millis: i64) -> EventTime {
+    EventTime::from_millis(millis).expect("only checked times enter the sessionizer")
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn digest_text(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(KEY_DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Kinesis: a partition key has 1 to 256 characters.
+const PARTITION_KEY_CHARS_MAX: usize = 256;
+const KEY_DIGEST_BYTES: usize = 16;
+/// Keeps the parts of a key apart; no text field holds it in practice.
+const KEY_SEPARATOR: &str = "\u{1f}";
+const REASON_CHARS_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests;
