@@ -1,13 +1,18 @@
 //! A Kinesis Client Library for Rust.
 
 mod aggregate;
+#[cfg(feature = "aws")]
+pub mod aws;
 mod backoff;
 mod budget;
 mod clock;
+pub mod conformance;
 mod context;
 mod error;
 mod events;
 mod halt;
+#[cfg(feature = "aws")]
+mod layout;
 mod memory;
 mod port;
 mod processor;

@@ -61,3 +61,27 @@ impl LeaseStore for MemoryLeaseStore {
         self.shared.lock().table.execute(&request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+    use crate::port::StreamIdentity;
+
+    #[tokio::test]
+    async fn conforms() {
+        conformance::lease_store(&MemoryLeaseStore::new()).await;
+    }
+
+    #[tokio::test]
+    async fn a_table_belongs_to_one_stream() {
+        let store = MemoryLeaseStore::new();
+        let application = |created_epoch_seconds| {
+            let stream = StreamIdentity { arn: "arn:x:stream/s".to_owned(), created_epoch_seconds };
+            Application { name: "app".to_owned(), stream }
+        };
+        assert!(store.open(&application(1)).await.is_ok());
+        assert!(store.open(&application(1)).await.is_ok());
+        assert!(matches!(store.open(&application(2)).await, Err(OpenError::Foreign { .. })));
+    }
+}

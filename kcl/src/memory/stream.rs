@@ -201,3 +201,36 @@ fn fetch_error(error: KinesisError) -> FetchError {
         | KinesisError::InternalFailure(_)) => FetchError::Unavailable { source: Box::new(other) },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::conformance::{self, Producer};
+
+    #[async_trait]
+    impl Producer for MemoryStream {
+        async fn put(&self, partition_key: &str, data: Bytes) {
+            self.put(partition_key, data);
+        }
+
+        async fn split(&self, shard: &ShardId) {
+            self.split(shard);
+        }
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        let stream = MemoryStream::create("conformance", 2, Arc::new(SystemClock::new()));
+        conformance::stream(&stream, &stream).await;
+        conformance::clock(&SystemClock::new()).await;
+    }
+
+    #[tokio::test]
+    async fn a_missing_stream_is_named() {
+        let kinesis = Arc::new(Kinesis::new(kinesis_model::Settings::default()));
+        let stream = MemoryStream::existing(kinesis, "clicks", Arc::new(SystemClock::new()));
+        let error = stream.describe().await.expect_err("there is none").to_string();
+        assert!(error.starts_with("stream clicks not found in us-east-1"), "{error}");
+    }
+}
