@@ -11,6 +11,7 @@ mod event;
 mod layout;
 mod pipeline;
 mod preset;
+mod process;
 mod pump;
 mod sample;
 mod session;
@@ -22,6 +23,7 @@ pub use event::{END_MARK, Envelope, EventTime, Fields, stamped};
 pub use layout::{InvalidLayout, LayoutTemplate, OPEN_PARTITIONS_MAX};
 pub use pipeline::{FailedEvent, OutputRow, Pipeline, PipelineState, RecordPlace, Stage, StepOutput};
 pub use preset::Preset;
+pub use process::{PipelineFactory, PipelineProcessor, ProcessError};
 pub use pump::{
     EndMark, Entry, EntryError, Input, InputError, InputLine, KinesisTarget, Line, LineReader, OpenShard,
     OpenedInput, Ordering, Pump, PumpError, PumpProgress, PumpSettings, PumpSummary, PutError, Refused,
@@ -38,7 +40,8 @@ pub use settings::{
     SinkSettings, StreamSettings, TimeUnit, ValidateSettings, WRITER_VERSION,
 };
 pub use sink::{
-    ListPage, ListedObject, MemoryStore, NewObject, ObjectMetadata, ObjectStore, PutOutcome, S3Store,
-    SelfTestError, StoreCall, StoreError, StoreFault, StoreOperation, StoredObject, check_conditional_writes,
-    check_object_store,
+    Advance, BatchId, Intent, InvalidBatchId, InvalidIntent, ListPage, ListedObject, Manifest,
+    ManifestObject, ManifestSummary, MemoryStore, NewObject, ObjectKind, ObjectMetadata, ObjectStore,
+    PutOutcome, RangeFacts, S3Store, SelfTestError, StoreCall, StoreError, StoreFault, StoreOperation,
+    StoredObject, Totals, check_conditional_writes, check_object_store,
 };

@@ -3,10 +3,26 @@
 //! Owns the port to the object store and the formats of the exactly-once protocol. It never decides when a batch closes
 //! and never touches a lease; the processor does both.
 
+mod batch;
+mod intent;
+mod manifest;
+mod name;
+mod position_text;
+mod range;
 mod store;
 
+pub(crate) use batch::{Batch, BatchLimits, ClosedBatch};
+pub use intent::{Advance, Intent, InvalidIntent};
+pub use manifest::{Manifest, ManifestObject, ManifestSummary, ObjectKind, Totals};
+pub use name::{BatchId, InvalidBatchId};
+pub(crate) use name::{ShardNames, config_key};
+pub use range::RangeFacts;
 pub use store::{
     ListPage, ListedObject, MemoryStore, NewObject, ObjectMetadata, ObjectStore, PutOutcome, S3Store,
     SelfTestError, StoreCall, StoreError, StoreFault, StoreOperation, StoredObject, check_conditional_writes,
     check_object_store,
 };
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -7,14 +7,13 @@
 //! <layout>/<stream>-<shard>-g<generation>-b<ordinal>-<index>.<ext>   rows, failed events
 //! state/<application>/<stream>-<shard>/g…-b…                         snapshot of the state after the batch
 //! _manifest/<stream>-<shard>/g…-b….json                              what the batch wrote
-//! _intent/<stream>-<shard>/<hash>.json                               decisions too long for the lease row
 //! _config/<hash>.json                                                the resolved configuration
 //! ```
 
 use std::fmt;
 use std::str::FromStr;
 
-use kcl_core::{BatchOrdinal, Generation, Lease, ShardId};
+use kcl::{BatchOrdinal, Generation, Lease, ShardId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -109,10 +108,6 @@ impl ShardNames {
 
     pub(crate) fn manifest(&self, batch: BatchId) -> String {
         format!("{MANIFESTS}{}-{}/{batch}.json", self.stream, self.shard)
-    }
-
-    pub(crate) fn decisions(&self, hash: &str) -> String {
-        format!("_intent/{}-{}/{hash}.json", self.stream, self.shard)
     }
 }
 

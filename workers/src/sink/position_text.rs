@@ -1,6 +1,6 @@
 //! Positions in JSON, as the lease table would show them: `"TRIM_HORIZON"`, `"495…026/0"`.
 
-use kcl_core::{Position, RecordPosition};
+use kcl::{Position, RecordPosition};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -11,34 +11,6 @@ pub(crate) fn serialize<S: Serializer>(position: &Position, serializer: S) -> Re
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no position")))
-}
-
-/// A list of record positions, for `#[serde(with = "…")]`.
-pub(crate) mod list {
-    use serde::Serialize;
-
-    use super::*;
-
-    pub(crate) fn serialize<S: Serializer>(
-        positions: &[RecordPosition],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        positions.iter().map(ToString::to_string).collect::<Vec<_>>().serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<RecordPosition>, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        let record = |text: &String| match parse(text) {
-            Some(Position::At(record)) => Ok(record),
-            Some(
-                Position::AtTimestamp | Position::TrimHorizon | Position::Latest | Position::ShardEnd,
-            )
-            | None => Err(D::Error::custom(format!("{text:?} is no record position"))),
-        };
-        texts.iter().map(record).collect()
-    }
 }
 
 fn parse(text: &str) -> Option<Position> {
@@ -53,7 +25,7 @@ fn parse(text: &str) -> Option<Position> {
 
 #[cfg(test)]
 mod tests {
-    use kcl_core::SequenceNumber;
+    use kcl::SequenceNumber;
 
     use super::*;
 

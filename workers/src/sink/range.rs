@@ -1,6 +1,6 @@
 //! What a batch knows about the records in its range, enough to notice when a second reading finds others.
 
-use kcl_core::RecordPosition;
+use kcl::RecordPosition;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -39,11 +39,6 @@ impl RangeCounter {
         self.digest.update(position.sub_sequence.to_be_bytes());
     }
 
-    /// Position of the last record counted.
-    pub(crate) fn last(&self) -> Option<RecordPosition> {
-        self.last
-    }
-
     pub(crate) fn facts(&self) -> RangeFacts {
         RangeFacts {
             records: self.records,
@@ -55,7 +50,7 @@ impl RangeCounter {
 
 #[cfg(test)]
 mod tests {
-    use kcl_core::SequenceNumber;
+    use kcl::SequenceNumber;
 
     use super::*;
 

@@ -1,0 +1,181 @@
+//! The steps that make a closed batch durable, each harmless to repeat.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kcl::{HaltKind, HaltReason, ShardContext};
+use sha2::{Digest, Sha256};
+
+use super::error::ProcessError;
+use crate::pipeline::PipelineState;
+use crate::settings::Compression;
+use crate::sink::{
+    ClosedBatch, Manifest, ManifestObject, NewObject, ObjectMetadata, ObjectStore, PutOutcome, ShardNames,
+    StoreError, hex,
+};
+
+/// A closed batch with the state after it, on its way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) batch: ClosedBatch,
+    pub(super) state: Bytes,
+    pub(super) compression: Compression,
+}
+
+impl Pending {
+    pub(super) fn new(
+        batch: ClosedBatch,
+        state: &PipelineState,
+        compression: Compression,
+    ) -> Result<Self, ProcessError> {
+        Ok(Self { batch, state: state.sessions.encode()?, compression })
+    }
+
+    /// Carries out every step that is not done yet. A failed call is repeated from the start: the intent is found in the
+    /// row, and objects that lie there already are recognised.
+    pub(super) async fn commit(
+        &self,
+        store: &dyn ObjectStore,
+        names: &ShardNames,
+        context: &mut ShardContext,
+    ) -> Result<(), ProcessError> {
+        let intent = &self.batch.intent;
+        let own = &context.lease().own;
+        if own.generation == intent.batch.generation && own.batch > intent.batch.ordinal {
+            return Ok(());
+        }
+        if context.pending().is_none() {
+            context.prepare(intent.last, intent.encode()).await?;
+        }
+        let mut objects = Vec::with_capacity(self.batch.objects.len());
+        for (index, object) in (0_u32..).zip(&self.batch.objects) {
+            let extension = self.compression.extension();
+            let key = names.object(&object.folder, intent.batch, index, extension);
+            let encoded = &object.encoded;
+            let body = encoded.bytes.clone();
+            let content_type = self.compression.content_type();
+            self.put(store, context, &key, body, content_type, &encoded.logical_digest, encoded.rows).await?;
+            objects.push(ManifestObject {
+                key,
+                kind: object.kind,
+                rows: encoded.rows,
+                logical_digest: encoded.logical_digest.clone(),
+            });
+        }
+        let snapshot = names.snapshot(intent.batch);
+        let digest = digest_of(&self.state);
+        self.put(store, context, &snapshot, self.state.clone(), BINARY, &digest, 0).await?;
+        let manifest = Manifest {
+            batch: intent.batch,
+            stream: names.stream().to_owned(),
+            shard: names.shard().to_string(),
+            after: intent.after,
+            last: intent.last,
+            objects,
+            snapshot: snapshot.clone(),
+            totals: self.batch.totals,
+            config_hash: intent.config_hash.clone(),
+        };
+        let body = Bytes::from(serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON"));
+        let digest = digest_of(&body);
+        self.put(store, context, &names.manifest(intent.batch), body, JSON, &digest, 0).await?;
+        if let Some(prepared) = context.resume_pending() {
+            prepared.commit(Some(snapshot)).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts one object; one that lies there already must be the same.
+    #[expect(clippy::too_many_arguments, reason = "one object is all of these")]
+    async fn put(
+        &self,
+        store: &dyn ObjectStore,
+        context: &mut ShardContext,
+        key: &str,
+        body: Bytes,
+        content_type: &'static str,
+        digest: &str,
+        rows: u64,
+    ) -> Result<(), ProcessError> {
+        let batch = self.batch.intent.batch.to_string();
+        let metadata = [
+            (METADATA_BATCH, batch.clone()),
+            (METADATA_ROWS, rows.to_string()),
+            (METADATA_DIGEST, digest.to_owned()),
+        ];
+        let metadata: ObjectMetadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
+        let object = NewObject { body, content_type, metadata };
+        match put_with_retries(store, context, key, &object).await? {
+            PutOutcome::Created => Ok(()),
+            PutOutcome::Exists(found)
+                if found.get(METADATA_BATCH) == Some(&batch)
+                    && found.get(METADATA_DIGEST).map(String::as_str) == Some(digest) =>
+            {
+                Ok(())
+            }
+            PutOutcome::Exists(_) if context.remaining().is_zero() => {
+                Err(ProcessError::Fenced { key: key.to_owned() })
+            }
+            PutOutcome::Exists(found) => {
+                let detail = format!(
+                    "object {key} of batch {batch} exists with digest {:?} in place of {digest}; compare the two, \
+                     then accept what lies there or write under a new generation",
+                    found.get(METADATA_DIGEST)
+                );
+                context.halt(HaltReason { kind: HaltKind::Conflict, detail: detail.clone() });
+                Err(ProcessError::Halted { detail })
+            }
+        }
+    }
+}
+
+/// Stores a small object whose name is made from its content.
+pub(super) async fn put_by_content(
+    store: &dyn ObjectStore,
+    context: &ShardContext,
+    key: &str,
+    body: Bytes,
+) -> Result<(), ProcessError> {
+    let object = NewObject { body, content_type: JSON, metadata: ObjectMetadata::new() };
+    put_with_retries(store, context, key, &object).await?;
+    Ok(())
+}
+
+/// Repeats a put for as long as its error may pass and the lease leaves time.
+async fn put_with_retries(
+    store: &dyn ObjectStore,
+    context: &ShardContext,
+    key: &str,
+    object: &NewObject,
+) -> Result<PutOutcome, StoreError> {
+    let mut pause = RETRY_PAUSE_MIN;
+    loop {
+        let put = if object.body.len() > PART_BYTES {
+            store.put_new_in_parts(key, object).await
+        } else {
+            store.put_new(key, object).await
+        };
+        match put {
+            Err(error) if error.is_retryable() && context.remaining() > pause => {
+                tracing::debug!(key, error = %error, "put repeated");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_PAUSE_MAX);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+const METADATA_BATCH: &str = "leasehold-batch";
+const METADATA_ROWS: &str = "leasehold-rows";
+const METADATA_DIGEST: &str = "leasehold-digest";
+const JSON: &str = "application/json";
+const BINARY: &str = "application/octet-stream";
+/// Above this, parts are retried one by one. S3 advises multipart from 100 MB on and allows it from 5 MiB.
+const PART_BYTES: usize = 16 * 1024 * 1024;
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);

@@ -1,0 +1,168 @@
+//! What a new owner finds: the state at the checkpoint, and possibly a batch to finish.
+
+use std::sync::Arc;
+
+use kcl::{HaltKind, HaltReason, Position, ShardContext};
+
+use super::commit::Pending;
+use super::error::ProcessError;
+use super::processor::PipelineProcessor;
+use crate::pipeline::{Pipeline, PipelineState};
+use crate::session::SessionState;
+use crate::settings::ResolvedSettings;
+use crate::sink::{Batch, BatchId, Intent, config_key};
+
+impl PipelineProcessor {
+    /// Loads the state, and finishes a pending batch first.
+    pub(super) async fn recover(&mut self, context: &mut ShardContext) -> Result<(), ProcessError> {
+        if let Some(pending) = context.pending() {
+            let intent = match Intent::decode(&pending) {
+                Ok(intent) => intent,
+                Err(error) => return Err(halt(context, HaltKind::Unreplayable, error.to_string())),
+            };
+            self.finish_pending(&intent, context).await?;
+        }
+        self.state = self.state_at_checkpoint(context).await?;
+        self.batch = Batch::new(context.lease().checkpoint, self.compression());
+        Ok(())
+    }
+
+    async fn finish_pending(
+        &mut self,
+        intent: &Intent,
+        context: &mut ShardContext,
+    ) -> Result<(), ProcessError> {
+        let lease = context.lease();
+        if intent.batch != BatchId::next_of(lease) || intent.after != lease.checkpoint {
+            let detail = format!(
+                "the pending intent is batch {} after {}, the row is at batch {} after {}",
+                intent.batch,
+                intent.after,
+                BatchId::next_of(lease),
+                lease.checkpoint
+            );
+            return Err(halt(context, HaltKind::Unreplayable, detail));
+        }
+        let names = self.names(context);
+        if self.store.head(&names.manifest(intent.batch)).await?.is_some() {
+            tracing::info!(batch = %intent.batch, "everything of the pending batch lies there; committing");
+            if let Some(prepared) = context.resume_pending() {
+                prepared.commit(Some(names.snapshot(intent.batch))).await?;
+            }
+            return Ok(());
+        }
+        tracing::info!(batch = %intent.batch, records = intent.facts.records, "replaying the pending batch");
+        let pipeline = self.pipeline_of(intent, context).await?;
+        let mut state = self.state_at_checkpoint(context).await?;
+        let batch = self.replayed(intent, &pipeline, &mut state, context).await?;
+        let compression = pipeline.settings().settings().sink.compression;
+        let closed = batch.close(intent.batch, &intent.config_hash);
+        if closed.intent.facts != intent.facts {
+            let detail = format!(
+                "the range from {} to {} holds {:?} now, the intent says {:?}",
+                intent.after, intent.last, closed.intent.facts, intent.facts
+            );
+            return Err(halt(context, HaltKind::Unreplayable, detail));
+        }
+        Pending::new(closed, &state, compression)?.commit(self.store.as_ref(), &names, context).await
+    }
+
+    /// Reads the range again, with the idle advances where they were.
+    async fn replayed(
+        &self,
+        intent: &Intent,
+        pipeline: &Pipeline,
+        state: &mut PipelineState,
+        context: &mut ShardContext,
+    ) -> Result<Batch, ProcessError> {
+        let place = self.place(context);
+        let mut batch = Batch::new(intent.after, pipeline.settings().settings().sink.compression);
+        let mut advances = intent.advances.iter().peekable();
+        let mut advance = |batch: &mut Batch, state: &mut PipelineState| {
+            while let Some(next) = advances.next_if(|next| next.after == batch.last()) {
+                batch.advance(pipeline, state, next.watermark);
+            }
+        };
+        advance(&mut batch, state);
+        if let Position::At(last) = intent.last
+            && intent.last != intent.after
+        {
+            let mut range = context.read_range(intent.after, last);
+            loop {
+                let records = match range.next().await {
+                    Ok(records) => records,
+                    Err(error) => return Err(halt(context, HaltKind::Unreplayable, error.to_string())),
+                };
+                let Some(records) = records else { break };
+                for record in records.iter() {
+                    batch.absorb(pipeline, state, &place, record);
+                    advance(&mut batch, state);
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The pipeline that the batch was made with: this one, or one compiled from the stored configuration.
+    async fn pipeline_of(
+        &self,
+        intent: &Intent,
+        context: &mut ShardContext,
+    ) -> Result<Arc<Pipeline>, ProcessError> {
+        if intent.config_hash == self.config_hash {
+            return Ok(Arc::clone(&self.pipeline));
+        }
+        let key = config_key(&intent.config_hash);
+        let Some(stored) = self.store.get(&key).await? else {
+            let detail = format!("the pending batch was made with configuration {key}, which is missing");
+            return Err(halt(context, HaltKind::Unreplayable, detail));
+        };
+        let compiled = std::str::from_utf8(&stored.body)
+            .map_err(|error| error.to_string())
+            .and_then(ResolvedSettings::from_canonical_json)
+            .and_then(|settings| Pipeline::compile(&settings).map_err(|error| error.to_string()));
+        match compiled {
+            Ok(pipeline) => Ok(Arc::new(pipeline)),
+            Err(cause) => {
+                let detail = format!("the pending batch's configuration {key} cannot be used: {cause}");
+                Err(halt(context, HaltKind::Unreplayable, detail))
+            }
+        }
+    }
+
+    /// The state that the row points to; a checkpoint at a record without one is never taken for an empty state.
+    async fn state_at_checkpoint(&self, context: &mut ShardContext) -> Result<PipelineState, ProcessError> {
+        let lease = context.lease();
+        let Some(pointer) = lease.own.state.clone() else {
+            if lease.checkpoint.is_initial() {
+                return Ok(PipelineState::default());
+            }
+            let detail = format!(
+                "the checkpoint is {} and the row names no state snapshot; was it written by another consumer?",
+                lease.checkpoint
+            );
+            return Err(halt(context, HaltKind::StateMissing, detail));
+        };
+        let Some(stored) = self.store.get(&pointer).await? else {
+            let detail = format!("state snapshot {pointer} is missing");
+            return Err(halt(context, HaltKind::StateMissing, detail));
+        };
+        match SessionState::decode(&stored.body, SNAPSHOT_BYTES_MAX) {
+            Ok(sessions) => Ok(PipelineState { sessions }),
+            Err(error) => {
+                let detail = format!("state snapshot {pointer}: {error}");
+                Err(halt(context, HaltKind::StateMissing, detail))
+            }
+        }
+    }
+}
+
+/// Stops the shard visibly, and ends the call.
+pub(super) fn halt(context: &mut ShardContext, kind: HaltKind, detail: String) -> ProcessError {
+    tracing::error!(shard = %context.shard(), %kind, detail, "the shard is stopped");
+    context.halt(HaltReason { kind, detail: detail.clone() });
+    ProcessError::Halted { detail }
+}
+
+/// A snapshot is smaller than the state it holds, and the state has its own limit; this one only stops nonsense.
+const SNAPSHOT_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024 - 1;
