@@ -1,4 +1,4 @@
-//! One byte budget for everything that a process has fetched and not yet processed.
+//! One byte budget for everything that a worker has fetched and not yet processed.
 //!
 //! ```text
 //! reserve(expected) ─▶ fetch ─▶ settle(actual) ─▶ queue ─▶ process ─▶ drop

@@ -6,6 +6,12 @@
 //!                                   └─ panic ◀───┘                 └─▶ lease_lost    nothing may be written
 //! ```
 //!
+//! Each call is cancelled at its next await when the lease is lost or its deadline passes; `lease_lost` follows, and
+//! the processor is dropped. A call that is still running when draining is ordered may take half of the time allowed;
+//! then it is cancelled, too, and `drain` is not called. A panic drops the processor without another call; a new one
+//! from the factory goes on from the checkpoint. A processor that cannot go on stops its shard by
+//! [`ShardContext::halt`].
+//!
 //! A processor never checkpoints by itself: it returns how far its work is durable, and the framework writes that. It
 //! therefore cannot checkpoint after its lease is lost. Two-phase processors use [`ShardContext::prepare`] instead and
 //! return [`Progress::Buffered`]; mixing both in one tenure is an error.

@@ -82,7 +82,7 @@ pub struct FetchSettings {
     /// The pause doubles up to this while nothing arrives. Default 1 s, as AWS recommends. Lower: fresher, more calls.
     #[serde(with = "text::duration")]
     pub idle_pause_max: Duration,
-    /// Bytes that all shards of the process may hold fetched and not yet processed. Default 64 MiB. Lower: less memory,
+    /// Bytes that all shards of the worker may hold fetched and not yet processed. Default 64 MiB. Lower: less memory,
     /// less read ahead. One answer may pass it by up to 10 MB.
     pub prefetch_bytes_max: usize,
     /// Answers of one shard held ready while one is processed. Default 2. Higher: steadier with an uneven processor.

@@ -86,6 +86,13 @@ impl<'a, P: RecordProcessor> Delivering<'a, P> {
             match self.step(&mut answers).await {
                 Ok(()) => {}
                 Err(End::Drain { reason, until }) => return self.drain(reason, until).await,
+                Err(End::Panicked(message)) => {
+                    // A new processor starts at the row's checkpoint, so what is durable has to be there.
+                    if let Err(error) = self.write_progress().await {
+                        tracing::debug!(?error, "progress before a panic was not written");
+                    }
+                    return End::Panicked(message);
+                }
                 Err(end) => return end,
             }
         }
@@ -136,7 +143,11 @@ impl<'a, P: RecordProcessor> Delivering<'a, P> {
                 Ok(progress) => {
                     self.succeeded();
                     self.tracker.processed(batch.last_position());
-                    self.parts.gauge.update(|health| health.records_delivered += batch.len() as u64);
+                    let checkpoint = self.context.lease().checkpoint;
+                    self.parts.gauge.update(|health| {
+                        health.records_delivered += batch.len() as u64;
+                        health.checkpoint = checkpoint;
+                    });
                     self.idle.call_at =
                         self.tenure.clock().now() + self.parts.settings.idle_call_interval.into();
                     return self.report(progress);
@@ -229,18 +240,21 @@ impl<'a, P: RecordProcessor> Delivering<'a, P> {
 
     /// Writes progress that is beyond the row.
     async fn checkpoint(&mut self) -> Result<(), End> {
+        match self.write_progress().await {
+            Ok(()) => Ok(()),
+            Err(WriteError::Refused { .. }) => Err(self.contract_broken(PENDING_UNFINISHED)),
+            Err(WriteError::Lost { .. } | WriteError::PastDeadline { .. }) => Err(self.fenced()),
+        }
+    }
+
+    async fn write_progress(&mut self) -> Result<(), WriteError> {
         self.checkpoint_at = None;
         let Some(position) = self.tracker.beyond(self.context.lease().checkpoint) else {
             return Ok(());
         };
-        match self.context.order(Command::Checkpoint(position)).await {
-            Ok(()) => {
-                self.parts.gauge.update(|health| health.checkpoint = position);
-                Ok(())
-            }
-            Err(WriteError::Refused { .. }) => Err(self.contract_broken(PENDING_UNFINISHED)),
-            Err(WriteError::Lost { .. } | WriteError::PastDeadline { .. }) => Err(self.fenced()),
-        }
+        self.context.order(Command::Checkpoint(position)).await?;
+        self.parts.gauge.update(|health| health.checkpoint = position);
+        Ok(())
     }
 
     fn report(&mut self, progress: Progress) -> Result<(), End> {
@@ -277,7 +291,7 @@ impl<'a, P: RecordProcessor> Delivering<'a, P> {
         }
     }
 
-    /// A call failed: pauses before it is repeated.
+    /// A call failed: pauses before it is repeated. What is durable is written first, since this may take long.
     async fn failed(
         &mut self,
         call: &'static str,
@@ -294,6 +308,7 @@ impl<'a, P: RecordProcessor> Delivering<'a, P> {
             health.retries = attempts;
             health.state = ShardState::Retrying;
         });
+        self.checkpoint().await?;
         let tenure = self.tenure.clone();
         tokio::select! {
             biased;

@@ -1,9 +1,9 @@
-//! The fetching half of a shard's task: keeps a few answers ready, within the byte budget of the process.
+//! The fetching half of a shard's task: keeps a few answers ready, within the byte budget of the worker.
 //!
 //! ```text
-//! budget ─▶ ShardReader::next ─▶ settle the budget ─▶ queue (bounded) ─▶ delivering half
-//!    ▲            │ error: pause, once more                │
-//!    └────────────┴────────── at the tip: pause, 200 ms to 1 s
+//! pace ─▶ budget ─▶ ShardReader::next ─▶ settle the budget ─▶ queue (bounded) ─▶ delivering half
+//!   ▲                  │ error: pause, once more                │
+//!   └──────────────────┴────────── at the tip: pause, 200 ms to 1 s
 //! ```
 //!
 //! Ends only by being dropped: after the shard's end, and from an order to drain on, it does nothing.
@@ -57,6 +57,7 @@ impl Fetching {
             if self.tenure.drain_order().is_some() {
                 return pending().await;
             }
+            self.reader.paced().await;
             let mut reservation = self.budget.reserve(answer_bytes).await;
             let pause = match self.reader.next().await {
                 Ok(answer) => {

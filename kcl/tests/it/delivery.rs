@@ -6,11 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kcl::testkit::TestBed;
-use kcl::{
-    FaultyLeaseStore, FaultyStream, Position, ShardState, StoreFault, StreamCall, StreamFault, Worker,
-    WorkerEnd,
-};
+use kcl::{FaultyLeaseStore, FaultyStream, Position, ShardState, StreamCall, StreamFault, Worker, WorkerEnd};
 
+use crate::faults::store_faults;
 use crate::recorder::{Recorder, Step, Trouble};
 
 fn put(bed: &TestBed, from: usize, to: usize) {
@@ -168,36 +166,20 @@ async fn throttles_expired_iterators_and_outages_lose_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn lost_replies_and_late_writes_cost_nothing_but_time() {
-    let bed = TestBed::new(2);
-    put(&bed, 0, 50);
-    let mut calls = 0_u32;
-    let store = FaultyLeaseStore::new(bed.store().clone(), bed.clock(), move |_| {
-        calls += 1;
-        match calls % 11 {
-            3 => StoreFault::LoseReply,
-            5 => StoreFault::LoseRequest,
-            7 => StoreFault::Throttle,
-            9 => StoreFault::LandLate(Duration::from_millis(400)),
-            10 => StoreFault::Delay(Duration::from_millis(100), Duration::from_millis(100)),
-            _ => StoreFault::None,
-        }
-    });
-    let recorder = Recorder::default();
-    let worker = Worker::builder("test", bed.stream().clone())
-        .with_lease_store(store)
-        .with_clock(bed.clock())
-        .with_seed(7)
-        .with_settings(TestBed::settings())
-        .build(recorder.clone())
-        .expect("valid")
-        .start()
-        .await
-        .expect("starts");
-    bed.until("delivered", || recorder.delivered() >= 50).await;
-    put(&bed, 50, 100);
-    bed.until("everything is delivered", || distinct(&recorder) == (0..100).collect()).await;
-    worker.shutdown().await;
-    recorder.assert_ordered_within_tenures();
+    for seed in 0..20 {
+        let bed = TestBed::new(2);
+        put(&bed, 0, 50);
+        let mut fault = store_faults(seed);
+        let store = FaultyLeaseStore::new(bed.store().clone(), bed.clock(), move |_| fault());
+        let recorder = Recorder::default();
+        let worker = bed.worker().with_lease_store(store).build(recorder.clone()).expect("valid");
+        let worker = worker.start().await.expect("starts");
+        bed.until("delivered", || distinct(&recorder).len() == 50).await;
+        put(&bed, 50, 100);
+        bed.until("everything is delivered", || distinct(&recorder) == (0..100).collect()).await;
+        worker.shutdown().await;
+        recorder.assert_ordered_within_tenures();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,5 +3,7 @@
 #[cfg(feature = "aws")]
 mod aws;
 mod delivery;
+mod faults;
 mod fleet;
 mod recorder;
+mod two_phase;
