@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kcl::testkit::TestBed;
-use kcl::{FaultyLeaseStore, FaultyStream, Position, ShardState, StreamCall, StreamFault, Worker, WorkerEnd};
+use kcl::{
+    FaultyLeaseStore, FaultyStream, Position, Progress, RecordPosition, ShardState, StoreFault, StreamCall,
+    StreamFault, Worker, WorkerEnd,
+};
+use parking_lot::Mutex;
 
 use crate::faults::store_faults;
 use crate::recorder::{Recorder, Step, Trouble};
@@ -195,4 +199,106 @@ async fn a_call_that_hangs_is_cut_off_by_the_shutdown() {
     let table = bed.store().table();
     let lease = table.leases().values().next().expect("one lease");
     assert_eq!((lease.owner.clone(), lease.checkpoint), (None, Position::TrimHorizon));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merged_shard_starts_after_both_parents() {
+    let bed = TestBed::new(2);
+    put(&bed, 0, 40);
+    let recorder = Recorder::default();
+    let worker = bed.worker().build(recorder.clone()).expect("valid").start().await.expect("starts");
+    bed.until("consuming", || recorder.delivered() == 40).await;
+    let parents: Vec<_> = bed.store().table().leases().keys().map(|key| key.shard()).collect();
+    bed.stream().merge(&parents[0], &parents[1]);
+    put(&bed, 40, 80);
+    bed.until("the child is consumed", || recorder.delivered() == 80).await;
+    worker.shutdown().await;
+    let steps = recorder.steps();
+    let last_end = steps.iter().rposition(|(_, step)| *step == Step::Ended).expect("the parents ended");
+    let child = steps.iter().position(|(shard, _)| !parents.contains(shard)).expect("the child started");
+    assert_eq!(recorder.count(&Step::Ended), 2);
+    assert!(last_end < child);
+    assert_eq!(numbers(&recorder), (0..80).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_time_counts_from_the_last_record_and_starts_again_with_the_next() {
+    let bed = TestBed::new(1);
+    let idles = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&idles);
+    let recorder = Recorder::with_trouble(move |batch| {
+        seen.lock().push((batch.len(), batch.idle()));
+        None
+    });
+    let worker = bed.worker().build(recorder.clone()).expect("valid").start().await.expect("starts");
+    put(&bed, 0, 1);
+    bed.until("a record", || recorder.delivered() == 1).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let longest = idles.lock().iter().map(|(_, idle)| *idle).max().expect("idle calls");
+    assert!((28..=30).contains(&longest.as_secs()), "idle for {longest:?} after 30 s");
+    put(&bed, 1, 2);
+    bed.until("another record", || recorder.delivered() == 2).await;
+    idles.lock().clear();
+    bed.until("idle calls", || idles.lock().len() >= 2).await;
+    let (_, idle) = idles.lock()[0];
+    assert!(idle < Duration::from_secs(3), "counted on from before the record: {idle:?}");
+    worker.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aggregate_is_resumed_in_the_middle() {
+    let bed = TestBed::new(1);
+    let mut aggregate = kcl::AggregateBuilder::new();
+    for number in 0..6 {
+        aggregate.push("k", None, number.to_string().as_bytes());
+    }
+    let (shard, packed) = bed.stream().put("k", aggregate.finish());
+    let durable = RecordPosition { sub_sequence: 2, ..packed };
+    let recorder = Recorder::default().reporting(Progress::DurableTo(durable));
+    let worker = bed.worker().build(recorder.clone()).expect("valid").start().await.expect("starts");
+    bed.until("checkpointed", || bed.checkpoint(&shard) == Some(durable.into())).await;
+    worker.abort();
+    let next = Recorder::default();
+    let worker = bed.worker().build(next.clone()).expect("valid").start().await.expect("starts");
+    bed.until("the rest is delivered", || next.delivered() > 0).await;
+    worker.shutdown().await;
+    assert_eq!((numbers(&recorder), numbers(&next)), ((0..6).collect(), (3..6).collect()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_is_written_though_the_next_batch_fails_for_ever() {
+    let bed = TestBed::new(1);
+    let (shard, first) = bed.stream().put("k", "0");
+    let recorder = Recorder::with_trouble(|batch| {
+        batch.iter().any(|record| record.data == "1").then_some(Trouble::Fail)
+    });
+    let worker = bed.worker().build(recorder.clone()).expect("valid").start().await.expect("starts");
+    bed.until("the first is delivered", || recorder.delivered() == 1).await;
+    put(&bed, 1, 2);
+    bed.until("checkpointed", || bed.checkpoint(&shard) == Some(first.into())).await;
+    worker.shutdown().await;
+    assert_eq!(bed.checkpoint(&shard), Some(first.into()), "the failed record is not passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_call_is_cancelled_at_the_deadline() {
+    let bed = TestBed::new(1);
+    put(&bed, 0, 1);
+    let is_cut_off = Arc::new(AtomicBool::new(false));
+    let cut_off = Arc::clone(&is_cut_off);
+    let store = FaultyLeaseStore::new(bed.store().clone(), bed.clock(), move |_| {
+        if cut_off.load(Ordering::Relaxed) { StoreFault::LoseRequest } else { StoreFault::None }
+    });
+    let recorder = Recorder::with_trouble(|batch| (!batch.is_empty()).then_some(Trouble::Hang));
+    let worker = bed.worker().with_lease_store(store).build(recorder.clone()).expect("valid");
+    let worker = worker.start().await.expect("starts");
+    bed.until("it hangs", || recorder.count(&Step::Initialized) == 1).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(recorder.count(&Step::Lost), 0, "renewed while the call runs");
+    is_cut_off.store(true, Ordering::Relaxed);
+    let began = bed.clock().now();
+    bed.until("cancelled", || recorder.count(&Step::Lost) == 1).await;
+    let took = bed.clock().now().since(began);
+    assert!(took.0 <= 10_000, "cancelled after {took}, later than others may start");
+    worker.abort();
 }

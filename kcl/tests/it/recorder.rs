@@ -39,6 +39,7 @@ type Decide = dyn Fn(&RecordBatch) -> Option<Trouble> + Send + Sync;
 pub(crate) struct Recorder {
     journal: Arc<Mutex<Vec<(ShardId, FencingToken, Step)>>>,
     trouble: Option<Arc<Decide>>,
+    progress: Option<Progress>,
 }
 
 impl Recorder {
@@ -47,6 +48,12 @@ impl Recorder {
         decide: impl Fn(&RecordBatch) -> Option<Trouble> + Send + Sync + 'static,
     ) -> Self {
         Self { trouble: Some(Arc::new(decide)), ..Self::default() }
+    }
+
+    /// Reports this for each batch with records, instead of everything.
+    pub(crate) fn reporting(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
+        self
     }
 
     pub(crate) fn steps(&self) -> Vec<(ShardId, Step)> {
@@ -145,7 +152,7 @@ impl RecordProcessor for Recording {
             let records = batch.iter().map(|record| (record.position, text(record))).collect();
             self.note(Step::Processed(records));
         }
-        Ok(Progress::Durable)
+        Ok(self.recorder.progress.unwrap_or(Progress::Durable))
     }
 
     async fn shard_ended(&mut self, _: &mut ShardContext) -> Result<Option<String>, Injected> {
