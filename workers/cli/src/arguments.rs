@@ -1,0 +1,241 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use workers::Preset;
+
+/// Consume Kinesis streams with leases, exactly once into S3, on AWS or on one machine.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole pipeline on this machine: services, producer and workers (what `leasehold` alone does)
+    Local(LocalArguments),
+    /// Serve Kinesis, DynamoDB and S3 on one loopback port, for any SDK or CLI
+    Services(ServicesArguments),
+    /// Write a commented settings file
+    Init(InitArguments),
+    /// Work with settings files
+    Config(ConfigArguments),
+    /// Run one worker
+    Run(RunArguments),
+    /// Put the lines of a file, of standard input or of a generator on a stream
+    Pump(PumpArguments),
+    /// Show who holds which shard
+    Leases(LeasesArguments),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        let arguments = Arguments::parse_from(["leasehold", "local"]);
+        arguments.command.unwrap_or_else(|| unreachable!("`leasehold local` names a command"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LocalArguments {
+    /// Pipeline to run: weblog or clicks
+    #[arg(long, default_value = "weblog")]
+    pub(crate) preset: Preset,
+    /// File to pump, plain or gzip; without it, generated events
+    #[arg(long, conflicts_with_all = ["records", "seed"])]
+    pub(crate) input: Option<PathBuf>,
+    /// How many events to generate
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) records: u64,
+    /// Seed of the generator: the same seed gives the same events
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Shards of the stream
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(crate) shards: u16,
+    /// Worker processes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: u16,
+    /// Folder for the objects and the services' own files
+    #[arg(long, default_value = "leasehold-data")]
+    pub(crate) data: PathBuf,
+    /// Remove what an earlier run left in the folder
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) fresh: bool,
+    /// Go on with the run that the folder holds
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Print one JSON object at the end, and nothing else, on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Kill one worker midway with SIGKILL; the result must not change
+    #[arg(long)]
+    pub(crate) kill_one: bool,
+    /// Go on generating events until Ctrl-C
+    #[arg(long, conflicts_with_all = ["input", "resume", "kill_one"])]
+    pub(crate) follow: bool,
+    /// Port of the services; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LimitsChoice {
+    Off,
+    Aws,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ControlPlaneChoice {
+    Instant,
+    Aws,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServicesArguments {
+    /// Folder for objects; tables and streams are kept in memory
+    #[arg(long, default_value = "leasehold-services")]
+    pub(crate) data: PathBuf,
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 4566)]
+    pub(crate) port: u16,
+    /// Throttle shards as AWS does
+    #[arg(long, value_enum, default_value = "off")]
+    pub(crate) limits: LimitsChoice,
+    /// How long creating and resharding take
+    #[arg(long, value_enum, default_value = "instant")]
+    pub(crate) control_plane: ControlPlaneChoice,
+    /// Seconds until a shard iterator expires
+    #[arg(long, default_value_t = 300)]
+    pub(crate) iterator_ttl: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// File to write
+    #[arg(default_value = "leasehold.toml")]
+    pub(crate) file: PathBuf,
+    /// Pipeline to start from: weblog or clicks
+    #[arg(long)]
+    pub(crate) preset: Option<Preset>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Name every problem of a settings file, each with its field, value and remedy
+    Check {
+        /// The settings file
+        file: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub(crate) struct RunArguments {
+    /// The settings file
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Address of all services, such as that of `leasehold services`; without it, AWS or stream.endpoint
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+    /// How to log; RUST_LOG filters
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log: LogFormat,
+    /// Name of this worker; a random suffix is appended
+    #[arg(long)]
+    pub(crate) worker_id: Option<String>,
+    /// Stop when standard input is closed, as a child of another process
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PumpArguments {
+    /// The settings file whose stream, format and partition key count
+    #[arg(long, conflicts_with = "preset")]
+    pub(crate) config: Option<PathBuf>,
+    /// The preset whose stream, format and partition key count
+    #[arg(long)]
+    pub(crate) preset: Option<Preset>,
+    /// Stream to put on, in place of the settings' one
+    #[arg(long)]
+    pub(crate) stream: Option<String>,
+    /// File to pump, plain or gzip; `-` is standard input; without it, generated events
+    #[arg(long)]
+    pub(crate) input: Option<String>,
+    /// How many events to generate
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) records: u64,
+    /// Seed of the generator
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Address of all services; without it, AWS
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+    /// At most so many records per second
+    #[arg(long)]
+    pub(crate) rate: Option<std::num::NonZeroU64>,
+    /// Say on every open shard that nothing follows, so that workers close all sessions
+    #[arg(long)]
+    pub(crate) end_mark: bool,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LeasesArguments {
+    #[command(subcommand)]
+    pub(crate) command: LeasesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeasesCommand {
+    /// One line per shard: owner, checkpoint, batch, and what is pending
+    List {
+        /// The settings file; names the table
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Name of the lease table
+        #[arg(long, conflicts_with = "config")]
+        table: Option<String>,
+        /// Address of DynamoDB; without it, AWS
+        #[arg(long)]
+        endpoint: Option<String>,
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const EXAMPLES: &str = "Examples:
+  leasehold                                              a whole pipeline on generated events
+  leasehold local --preset weblog --input access.log.gz  … on your own access log
+  leasehold local --kill-one                             … while one worker is killed
+  leasehold init --preset weblog && leasehold run --config leasehold.toml
+
+Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found, 4 lease table of somebody else,
+5 service not reachable.";
+
+const RUN_HELP: &str = "Credentials and region come from the SDK's usual sources. The first SIGINT or SIGTERM stops gracefully: batches are
+finished and leases given back; the second stops at once, and the leases expire.
+
+Exit codes: 0 stopped gracefully, 1 failed, 2 wrong settings, 3 stream not found, 4 lease table of somebody else,
+5 service not reachable.";

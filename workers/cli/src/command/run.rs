@@ -1,0 +1,118 @@
+//! `leasehold run`: one worker, on AWS or any endpoint.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kcl::aws::{DynamoDbLeaseStore, KinesisStream};
+use kcl::{InitialPosition, Worker, WorkerSettings};
+use tokio::signal::unix::{SignalKind, signal};
+use workers::{ObjectStore, Pipeline, PipelineFactory, PipelineSettings, S3Store, check_conditional_writes};
+
+use super::settings_of;
+use crate::arguments::{LogFormat, RunArguments};
+use crate::connection::sdk_config;
+use crate::problem::Problem;
+
+pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<()> {
+    start_logging(arguments.log);
+    let resolved = settings_of(&arguments.config)?;
+    let settings = resolved.settings().clone();
+    let pipeline = Pipeline::compile(&resolved).map_err(|error| Problem::usage(error.to_string()))?;
+    let endpoint = arguments.endpoint.or_else(|| settings.stream.endpoint.clone());
+    let sdk = sdk_config(settings.stream.region.as_deref(), endpoint.as_deref()).await;
+    let table = settings.lease.table.clone().unwrap_or_else(|| settings.application.name.clone());
+    announce(&settings, &table);
+
+    let client = S3Store::client(&sdk, endpoint.as_deref());
+    let objects: Arc<dyn ObjectStore> = Arc::new(S3Store::new(client, &settings.sink.bucket, ""));
+    check_conditional_writes(objects.as_ref())
+        .await
+        .with_context(|| format!("bucket {} cannot hold exactly-once output", settings.sink.bucket))?;
+    let leases = DynamoDbLeaseStore::new(&sdk, &table, settings.lease.failover);
+    let worker = Worker::builder(&settings.application.name, KinesisStream::new(&sdk, &settings.stream.name))
+        .with_lease_store(leases)
+        .with_settings(worker_settings(&settings, arguments.worker_id))
+        .build(PipelineFactory::new(pipeline, objects))?;
+    let handle = worker.start().await?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let orphaned = stdin_closed(arguments.stop_with_stdin);
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = orphaned => {
+            handle.abort();
+            return Ok(());
+        }
+        end = handle.finished() => anyhow::bail!("the worker ended by itself: {end:?}"),
+    }
+    tracing::info!("stopping; another signal stops at once");
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => handle.abort(),
+        _ = terminate.recv() => handle.abort(),
+        _ = handle.shutdown() => {}
+    }
+    Ok(())
+}
+
+fn worker_settings(settings: &PipelineSettings, worker_id: Option<String>) -> WorkerSettings {
+    let initial = match settings.stream.initial_position {
+        workers::InitialPosition::TrimHorizon => InitialPosition::TrimHorizon,
+        workers::InitialPosition::Latest => InitialPosition::Latest,
+        workers::InitialPosition::At(time) => {
+            InitialPosition::AtTimestamp(u64::try_from(time.as_millisecond()).unwrap_or(0))
+        }
+    };
+    let mut worker = WorkerSettings::starting_at(initial);
+    worker.failover = settings.lease.failover;
+    worker.shutdown_timeout = settings.lease.shutdown_timeout;
+    worker.worker_id = worker_id;
+    worker.fetch.records_per_call_max = settings.fetch.records_max;
+    worker.fetch.idle_pause_max = settings.fetch.poll_interval;
+    worker.fetch.prefetch_bytes_max = settings.fetch.buffer_bytes_max;
+    worker
+}
+
+/// Says what will be used, and the rights it takes, before anything is written.
+fn announce(settings: &PipelineSettings, table: &str) {
+    tracing::info!(
+        stream = settings.stream.name,
+        table,
+        bucket = settings.sink.bucket,
+        actions = IAM_ACTIONS,
+        "resources and the IAM actions they need"
+    );
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,aws_config=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Completes when standard input ends, which it does when the parent is gone, however it went; never if nobody asked.
+async fn stdin_closed(is_watched: bool) {
+    if !is_watched {
+        return std::future::pending().await;
+    }
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let mut sink = [0_u8; 64];
+        while matches!(std::io::stdin().read(&mut sink), Ok(1..)) {}
+        drop(sender);
+    });
+    // The sender is dropped without a message: the error is the news.
+    let _ = receiver.await;
+}
+
+const IAM_ACTIONS: &str = "kinesis:DescribeStreamSummary kinesis:ListShards kinesis:GetShardIterator \
+    kinesis:GetRecords; dynamodb:DescribeTable dynamodb:CreateTable dynamodb:GetItem dynamodb:PutItem \
+    dynamodb:UpdateItem dynamodb:DeleteItem dynamodb:Scan dynamodb:Query (table and index); s3:PutObject s3:GetObject \
+    s3:DeleteObject s3:ListBucket s3:AbortMultipartUpload";

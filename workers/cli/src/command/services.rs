@@ -1,0 +1,29 @@
+//! `leasehold services`: the embedded services on their own, until Ctrl-C.
+
+use std::time::Duration;
+
+use local::{ControlPlane, Limits, LocalSettings, Services};
+
+use crate::arguments::{ControlPlaneChoice, LimitsChoice, ServicesArguments};
+
+pub(crate) async fn services(arguments: ServicesArguments) -> anyhow::Result<()> {
+    let mut settings = LocalSettings::new(&arguments.data);
+    settings.port = arguments.port;
+    settings.iterator_ttl = Duration::from_secs(arguments.iterator_ttl);
+    settings.limits = match arguments.limits {
+        LimitsChoice::Off => Limits::Off,
+        LimitsChoice::Aws => Limits::Aws,
+    };
+    settings.control_plane = match arguments.control_plane {
+        ControlPlaneChoice::Instant => ControlPlane::Instant,
+        ControlPlaneChoice::Aws => ControlPlane::Aws,
+    };
+    let services = tokio::task::spawn_blocking(move || Services::start(settings)).await??;
+    let endpoint = services.endpoint();
+    println!("Kinesis, DynamoDB and S3 at {endpoint}; objects in {}/s3", arguments.data.display());
+    println!("try: aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams");
+    println!("Ctrl-C ends");
+    tokio::signal::ctrl_c().await?;
+    tokio::task::spawn_blocking(move || services.shutdown()).await?;
+    Ok(())
+}

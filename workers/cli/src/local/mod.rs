@@ -1,0 +1,179 @@
+//! `leasehold local`: services, producer and worker processes on this machine, through the same code as on AWS.
+//!
+//! ```text
+//!  this process: services (own thread) ◀── pump ── file or generator
+//!        │ spawns                ▲
+//!        ▼                       │ one loopback port
+//!  worker processes `leasehold run` ──▶ <data>/s3/<bucket>/…      manifests tell when everything is written
+//! ```
+
+mod feeding;
+mod fleet;
+mod folder;
+mod report;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use aws_config::SdkConfig;
+use local::{LocalSettings, Services, Storage};
+use tokio::signal::unix::{SignalKind, signal};
+use workers::{ManifestSummary, PipelineSettings, S3Store};
+
+use crate::arguments::LocalArguments;
+use crate::connection::sdk_config;
+use feeding::Feeding;
+use fleet::Fleet;
+use folder::{Folder, Identity};
+use report::{Outcome, Progress};
+
+pub(crate) async fn run(arguments: LocalArguments) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let identity = Identity::of(&arguments)?;
+    let folder = Folder::prepare(&arguments, identity)?;
+    let services = start_services(&folder, arguments.port).await?;
+    let result = run_with(&arguments, &folder, &services.endpoint(), began).await;
+    tokio::task::spawn_blocking(move || services.shutdown()).await?;
+    let outcome = result?;
+    if let Some(outcome) = outcome {
+        outcome.print(arguments.json, &folder)?;
+    }
+    Ok(())
+}
+
+/// The run itself; `None` if Ctrl-C ended it.
+async fn run_with(
+    arguments: &LocalArguments,
+    folder: &Folder,
+    endpoint: &str,
+    began: Instant,
+) -> anyhow::Result<Option<Outcome>> {
+    let settings = settings_of_run(arguments, folder, endpoint);
+    let sdk = sdk_config(None, Some(endpoint)).await;
+    create_resources(&sdk, endpoint, &settings, arguments.shards).await?;
+    folder.write_config(&settings)?;
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut fleet = Fleet::start(arguments.workers, folder, endpoint)?;
+    let driven = tokio::select! {
+        biased;
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(None),
+        outcome = drive(arguments, &settings, &sdk, endpoint, &mut fleet, began) => outcome.map(Some),
+    };
+    fleet.stop().await;
+    if matches!(driven, Ok(None)) {
+        let data = arguments.data.display();
+        eprintln!("stopped; go on with `leasehold local --resume --data {data}` and the same options");
+    }
+    driven
+}
+
+/// Feeds the stream and watches the manifests until every shard's input has ended.
+async fn drive(
+    arguments: &LocalArguments,
+    settings: &PipelineSettings,
+    sdk: &SdkConfig,
+    endpoint: &str,
+    fleet: &mut Fleet,
+    began: Instant,
+) -> anyhow::Result<Outcome> {
+    let store = S3Store::new(S3Store::client(sdk, Some(endpoint)), &settings.sink.bucket, "");
+    let mut feeding = Feeding::start(arguments, settings, sdk).await?;
+    let shards: BTreeSet<String> = feeding.shards().clone();
+    let mut summary = ManifestSummary::default();
+    let mut progress = Progress::new(arguments.json);
+    let mut first_record = None;
+    let mut killed = None;
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        feeding.check().await?;
+        fleet.check(killed.as_ref())?;
+        summary.collect(&store, &settings.stream.name).await?;
+        if summary.totals.records > 0 && first_record.is_none() {
+            first_record = Some(began.elapsed());
+        }
+        let is_midway = summary.totals.records > 0 && feeding.records() > summary.totals.records;
+        if arguments.kill_one
+            && killed.is_none()
+            && (is_midway || feeding.is_done() && summary.totals.records > 0)
+        {
+            killed = fleet.kill_a_holder(sdk, settings).await?;
+        }
+        progress.show(&feeding, &summary, fleet.alive());
+        if feeding.is_done() && summary.ended_shards.is_superset(&shards) {
+            break;
+        }
+    }
+    progress.finish();
+    Ok(Outcome {
+        totals: summary.totals,
+        objects: summary.objects,
+        refused: feeding.refused(),
+        elapsed: began.elapsed(),
+        first_record: first_record.unwrap_or_else(|| began.elapsed()),
+        workers: arguments.workers,
+        killed,
+        bucket: settings.sink.bucket.clone(),
+    })
+}
+
+async fn start_services(folder: &Folder, port: u16) -> anyhow::Result<Services> {
+    let mut settings = LocalSettings::new(folder.path());
+    settings.port = port;
+    settings.kinesis_storage = Storage::File(folder.services().join("kinesis.log"));
+    settings.dynamodb_storage = Storage::File(folder.services().join("dynamodb.sqlite"));
+    Ok(tokio::task::spawn_blocking(move || Services::start(settings)).await??)
+}
+
+/// The preset's settings with the names of this run, and the short times that suit one machine.
+fn settings_of_run(arguments: &LocalArguments, folder: &Folder, endpoint: &str) -> PipelineSettings {
+    let mut settings = arguments.preset.settings();
+    let run = folder.run_id();
+    settings.application.name = format!("{}-{run}", settings.application.name);
+    settings.stream.name = format!("{}-{run}", settings.stream.name);
+    settings.stream.endpoint = Some(endpoint.to_owned());
+    settings.lease.failover = FAILOVER;
+    settings.lease.shutdown_timeout = Duration::from_secs(5);
+    settings.fetch.poll_interval = Duration::from_millis(200);
+    settings.sink.batch_age_max = BATCH_AGE_MAX;
+    settings.sink.batch_rows_max = BATCH_ROWS_MAX;
+    settings
+}
+
+/// Creates stream and bucket unless an earlier part of this run did.
+async fn create_resources(
+    sdk: &SdkConfig,
+    endpoint: &str,
+    settings: &PipelineSettings,
+    shards: u16,
+) -> anyhow::Result<()> {
+    let kinesis = aws_sdk_kinesis::Client::new(sdk);
+    let stream = &settings.stream.name;
+    let created = kinesis.create_stream().stream_name(stream).shard_count(i32::from(shards)).send().await;
+    if let Err(error) = created {
+        let error = error.into_service_error();
+        if !error.is_resource_in_use_exception() {
+            return Err(error).with_context(|| format!("stream {stream} cannot be created"));
+        }
+    }
+    let s3 = S3Store::client(sdk, Some(endpoint));
+    let bucket = &settings.sink.bucket;
+    if let Err(error) = s3.create_bucket().bucket(bucket).send().await {
+        let error = error.into_service_error();
+        if !error.is_bucket_already_owned_by_you() && !error.is_bucket_already_exists() {
+            return Err(error).with_context(|| format!("bucket {bucket} cannot be created"));
+        }
+    }
+    Ok(())
+}
+
+/// Short, so that a killed worker is replaced while one watches.
+const FAILOVER: Duration = Duration::from_secs(3);
+const BATCH_AGE_MAX: Duration = Duration::from_secs(1);
+/// Several batches per shard even for small inputs, so that there is something to watch, and to recover.
+const BATCH_ROWS_MAX: u64 = 500;
+const TICK: Duration = Duration::from_millis(100);
