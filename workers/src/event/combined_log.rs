@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Fields;
 
-/// The fields of a line: `address`, `user`, `timestamp`, `request`, `status`, `bytes`, `referrer`, `user_agent`; a `-`
-/// is null.
+/// The fields of a line: `address`, `user`, `timestamp`, `request`, `status`, `bytes`, `referrer`, `user_agent`. A `-` is null, but
+/// for the user agent, which is part of who a visitor is: it stays `-`.
 ///
 /// # Errors
 /// Which part is missing or malformed.
@@ -42,7 +42,7 @@ pub(crate) fn parse_combined_log(line: &str) -> Result<Fields, String> {
         ("status", status),
         ("bytes", bytes),
         ("referrer", text(referrer)),
-        ("user_agent", text(user_agent)),
+        ("user_agent", Value::from(user_agent)),
     ];
     Ok(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -104,6 +104,13 @@ mod tests {
         assert_eq!((&fields["status"], &fields["bytes"]), (&Value::from(200), &Value::from(203_023)));
         assert_eq!((&fields["referrer"], &fields["user"]), (&Value::Null, &Value::Null));
         assert_eq!(fields["user_agent"], "Mozilla \"5\"");
+    }
+
+    #[test]
+    fn a_visitor_without_a_user_agent_is_still_somebody() {
+        let line = r#"1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 - "-" "-""#;
+        let fields = parse_combined_log(line).expect("parses");
+        assert_eq!((&fields["user_agent"], &fields["bytes"]), (&Value::from("-"), &Value::Null));
     }
 
     #[test]

@@ -339,7 +339,7 @@ impl Pipeline {
     }
 
     fn row_of(&self, event: Event, raw: &Raw, place: &RecordPlace, position: RecordPosition) -> Fields {
-        let mut row = event.fields;
+        let mut row = set_aside(event.fields);
         row.insert("event_time".to_owned(), Value::from(event.time.to_string()));
         row.insert("event_id".to_owned(), Value::from(event.id));
         row.insert("source".to_owned(), raw.source.as_deref().map_or(Value::Null, Value::from));
@@ -413,6 +413,15 @@ impl Pipeline {
     }
 }
 
+/// Fields of an event that carry a name of ours move into the object `original`, so that nothing is overwritten.
+fn set_aside(mut fields: Fields) -> Fields {
+    let taken: Fields = OWN_FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
+    if !taken.is_empty() {
+        fields.insert("original".to_owned(), Value::Object(taken));
+    }
+    fields
+}
+
 fn compiled_schema(text: &str) -> Result<Validator, SettingsError> {
     let refused = |cause: String| SettingsError::Invalid {
         problems: vec![Problem::new("validate.schema", text, format!("the schema cannot be used: {cause}"))],
@@ -441,6 +450,9 @@ const PARTITION_KEY_CHARS_MAX: usize = 256;
 const KEY_DIGEST_BYTES: usize = 16;
 /// Keeps the parts of a key apart; no text field holds it in practice.
 const KEY_SEPARATOR: &str = "\u{1f}";
+/// What is added to every event; `original` itself is moved as well.
+const OWN_FIELDS: [&str; 8] =
+    ["event_time", "event_id", "source", "line", "shard", "position", "session_id", "original"];
 const REASON_CHARS_MAX: usize = 500;
 
 #[cfg(test)]

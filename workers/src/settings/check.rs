@@ -93,6 +93,10 @@ impl PipelineSettings {
                 "name the fields whose values make up the key of a session",
             ));
         }
+        if self.stream.partition_key.is_empty() {
+            let remedy = "name fields of session.key, or events of one session could lie in different shards";
+            problems.push(Problem::new("stream.partition_key", "[]", remedy));
+        }
         for field in &self.stream.partition_key {
             if !session.key.contains(field) {
                 let remedy = format!(
@@ -220,6 +224,7 @@ mod tests {
         let mut settings = PipelineSettings::default();
         settings.sink.bucket = "bucket".to_owned();
         settings.session = Some(SessionSettings::default());
+        settings.stream.partition_key = vec!["user_id".to_owned()];
         assert_eq!(settings.validate(), [], "the base is valid");
         change(&mut settings);
         settings.validate().into_iter().map(|problem| problem.field).collect()
@@ -231,6 +236,7 @@ mod tests {
         assert_eq!(problems(|s| s.stream.name = String::new()), ["stream.name"]);
         assert_eq!(problems(|s| s.stream.endpoint = Some("localhost".to_owned())), ["stream.endpoint"]);
         assert_eq!(problems(|s| s.stream.partition_key = vec!["other".to_owned()]), ["session.key"]);
+        assert_eq!(problems(|s| s.stream.partition_key.clear()), ["stream.partition_key"]);
         assert_eq!(problems(|s| s.parse.format = Format::Csv), ["parse.csv_columns"]);
         assert_eq!(problems(|s| s.sink.bucket = "A".to_owned()), ["sink.bucket"]);
         assert_eq!(problems(|s| s.sink.layout = "{now}/../{uuid}".to_owned()), ["sink.layout"]);

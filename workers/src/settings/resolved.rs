@@ -115,7 +115,10 @@ mod tests {
 
     #[test]
     fn the_canonical_text_reads_back() {
-        let settings = resolved(|s| s.session = Some(super::super::SessionSettings::default()));
+        let settings = resolved(|s| {
+            s.session = Some(super::super::SessionSettings::default());
+            s.stream.partition_key = vec!["user_id".to_owned()];
+        });
         let read = ResolvedSettings::from_canonical_json(&settings.canonical_json()).expect("reads");
         assert_eq!(read.config_hash(), settings.config_hash());
     }

@@ -62,7 +62,7 @@ section! {
         /// Event fields that make up the partition key. `pump` sets it from them, and the sessionizer refuses records
         /// whose partition key is another, because their state would stay behind when shards split. One field: its
         /// text; several, or a text over 256 characters: 32 hexadecimal digits of their SHA-256. Must be among
-        /// `session.key`. Empty: the record's own key is not checked, and `pump` spreads records by content.
+        /// `session.key`, and is required with sessions. Empty: `pump` spreads records by content.
         partition_key: Vec<String> = Vec::new();
     }
 }

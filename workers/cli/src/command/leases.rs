@@ -37,7 +37,9 @@ pub(crate) async fn leases(arguments: LeasesArguments) -> anyhow::Result<()> {
         }
         (None, Some(table)) => (table, None, endpoint),
         (None, None) => {
-            return Err(Problem::usage("name the lease table with --table, or a settings file with --config"));
+            return Err(Problem::usage(
+                "name the lease table with --table, or a settings file with --config",
+            ));
         }
     };
     let sdk = sdk_config(region.as_deref(), endpoint.as_deref()).await;

@@ -170,3 +170,12 @@ fn hostile_layout_values_stay_in_their_folder() {
         assert!(!value.contains('/') && value != ".." && !value.is_empty() && value.len() <= 64, "{folder}");
     }
 }
+
+#[test]
+fn fields_of_an_event_that_carry_our_names_are_kept_aside() {
+    let line = br#"{"timestamp":1431857103000,"line":"mine","original":1,"name":"a"}"#;
+    let output = stepped(&json(), &[line]);
+    let row = &output.rows[0].row;
+    assert_eq!((&row["line"], &row["name"]), (&Value::from(1), &Value::from("a")));
+    assert_eq!(row["original"], serde_json::json!({"line": "mine", "original": 1}));
+}
