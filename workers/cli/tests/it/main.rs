@@ -1,0 +1,6 @@
+//! The real binary, run as a user would run it.
+
+mod bad_input;
+mod local;
+mod support;
+mod weblog_sql;
