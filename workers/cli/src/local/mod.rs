@@ -84,6 +84,8 @@ async fn drive(
     let mut feeding = Feeding::start(arguments, settings, sdk).await?;
     let shards: BTreeSet<String> = feeding.shards().clone();
     let mut summary = ManifestSummary::default();
+    summary.collect(&store, &settings.stream.name).await?;
+    let records_earlier = summary.totals.records;
     let mut progress = Progress::new(arguments.json);
     let mut first_record = None;
     let mut killed = None;
@@ -93,7 +95,7 @@ async fn drive(
         feeding.check().await?;
         fleet.check(killed.as_ref())?;
         summary.collect(&store, &settings.stream.name).await?;
-        if summary.totals.records > 0 && first_record.is_none() {
+        if summary.totals.records > records_earlier && first_record.is_none() {
             first_record = Some(began.elapsed());
         }
         let is_midway = summary.totals.records > 0 && feeding.records() > summary.totals.records;
@@ -111,6 +113,7 @@ async fn drive(
     progress.finish();
     Ok(Outcome {
         totals: summary.totals,
+        records_earlier,
         objects: summary.objects,
         refused: feeding.refused(),
         elapsed: began.elapsed(),

@@ -53,6 +53,8 @@ impl Progress {
 /// How a run ended.
 pub(crate) struct Outcome {
     pub(crate) totals: Totals,
+    /// Records that an earlier part of a resumed run had written.
+    pub(crate) records_earlier: u64,
     pub(crate) objects: u64,
     pub(crate) refused: u64,
     pub(crate) elapsed: Duration,
@@ -78,7 +80,8 @@ struct Json {
 impl Outcome {
     pub(crate) fn print(&self, json: bool, folder: &Folder) -> anyhow::Result<()> {
         let totals = &self.totals;
-        let rate = totals.records as f64 / self.elapsed.as_secs_f64().max(0.001);
+        let records = totals.records - self.records_earlier;
+        let rate = records as f64 / self.elapsed.as_secs_f64().max(0.001);
         let mut output = std::io::stdout().lock();
         if json {
             let json = Json {
