@@ -28,7 +28,7 @@ gates:
 
 # The tests on real input, found by LEASEHOLD_SAMPLE_DATA.
 sample:
-    cargo test -p leasehold --test it -- --ignored sample_
+    cargo test --workspace --test it -- --ignored sample_
 
 # Coordinators under schedules chosen by bytes.
 sim:

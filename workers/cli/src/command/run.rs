@@ -1,18 +1,20 @@
 //! `leasehold run`: one worker, on AWS or any endpoint.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use kcl::aws::{DynamoDbLeaseStore, KinesisStream};
 use kcl::{InitialPosition, Worker, WorkerSettings};
 use tokio::signal::unix::{SignalKind, signal};
-use workers::{ObjectStore, Pipeline, PipelineFactory, PipelineSettings, S3Store, check_conditional_writes};
+use workers::{
+    ObjectStore, Pipeline, PipelineFactory, PipelineSettings, S3Store, SelfTestError,
+    check_conditional_writes,
+};
 
 use super::settings_of;
 use crate::arguments::{LogFormat, RunArguments};
 use crate::connection::sdk_config;
-use crate::problem::Problem;
+use crate::problem::{FAILED, Problem, UNAVAILABLE, text};
 
 pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<()> {
     start_logging(arguments.log);
@@ -26,9 +28,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<()> {
 
     let client = S3Store::client(&sdk, endpoint.as_deref());
     let objects: Arc<dyn ObjectStore> = Arc::new(S3Store::new(client, &settings.sink.bucket, ""));
-    check_conditional_writes(objects.as_ref())
-        .await
-        .with_context(|| format!("bucket {} cannot hold exactly-once output", settings.sink.bucket))?;
+    check_bucket(objects.as_ref(), &settings.sink.bucket).await?;
     let leases = DynamoDbLeaseStore::new(&sdk, &table, settings.lease.failover);
     let worker = Worker::builder(&settings.application.name, KinesisStream::new(&sdk, &settings.stream.name))
         .with_lease_store(leases)
@@ -56,6 +56,19 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<()> {
         _ = handle.shutdown() => {}
     }
     Ok(())
+}
+
+async fn check_bucket(objects: &dyn ObjectStore, bucket: &str) -> anyhow::Result<()> {
+    let Err(error) = check_conditional_writes(objects).await else { return Ok(()) };
+    let (code, what) = match &error {
+        SelfTestError::Unavailable(_) => {
+            (UNAVAILABLE, "cannot be written; check endpoint, network, credentials and that it exists")
+        }
+        SelfTestError::NotOneWinner { .. } | SelfTestError::MetadataLost { .. } => {
+            (FAILED, "cannot hold exactly-once output")
+        }
+    };
+    Err(Problem::with_code(code, format!("bucket {bucket} {what}: {}", text(&error.into()))))
 }
 
 fn worker_settings(settings: &PipelineSettings, worker_id: Option<String>) -> WorkerSettings {
@@ -90,7 +103,10 @@ fn announce(settings: &PipelineSettings, table: &str) {
 fn start_logging(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,aws_config=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -64,7 +64,7 @@ async fn run_with(
         outcome = drive(arguments, &settings, &sdk, endpoint, &mut fleet, began) => outcome.map(Some),
     };
     fleet.stop().await;
-    if matches!(driven, Ok(None)) {
+    if matches!(driven, Ok(None)) && !arguments.follow {
         let data = arguments.data.display();
         eprintln!("stopped; go on with `leasehold local --resume --data {data}` and the same options");
     }
