@@ -49,6 +49,8 @@ pub fn first_leases(
 /// - An ancestor with an unfinished row: nothing, the children come when it ends.
 /// - An ancestor with a finished row: the shard below it was lost; it starts at the trim horizon.
 /// - No ancestor with a row: the oldest listed ancestor starts at the trim horizon, so that nothing retained is skipped.
+///
+/// A row that still waits at the trim horizon does not stop the walk: a parent that it waits for may have lost its row.
 #[must_use]
 pub fn missing_leases(
     listing: &[ListedShard],
@@ -74,13 +76,17 @@ fn lost_above<'a>(
     seen: &mut BTreeSet<&'a ShardId>,
     missing: &mut BTreeSet<&'a ShardId>,
 ) {
-    if !seen.insert(&shard.shard) || present.contains_key(&LeaseKey::from(&shard.shard)) {
+    if !seen.insert(&shard.shard) {
+        return;
+    }
+    let row = present.get(&LeaseKey::from(&shard.shard));
+    if row.is_some_and(|row| row.checkpoint != Position::TrimHorizon) {
         return;
     }
     let parents: Vec<&ListedShard> =
         shard.parents.iter().filter_map(|parent| by_id.get(parent).copied()).collect();
     let is_finished = |parent: &ShardId| present.get(&LeaseKey::from(parent)).is_some_and(Lease::is_finished);
-    if parents.is_empty() || shard.parents.iter().any(is_finished) {
+    if row.is_none() && (parents.is_empty() || shard.parents.iter().any(is_finished)) {
         missing.insert(&shard.shard);
         return;
     }

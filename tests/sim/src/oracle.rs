@@ -1,15 +1,24 @@
-//! What must be true after every action, checked from the outside: from the table's rows and what each coordinator
-//! believes, never from the conditions that the coordinators put on their own writes.
+//! What must be true after every action, checked from the outside: from the table's rows, the stream, and what each
+//! coordinator believes, never from the conditions that the coordinators put on their own writes.
+//!
+//! `S1` to `S6` are the safety properties of a lease; the other names are those of the rules that they rest on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use kcl_core::{Lease, LeaseChange, LeaseKey, LeaseWrite, Nonce, WorkerId};
+use kcl_core::{
+    FencingToken, Lease, LeaseChange, LeaseCondition, LeaseKey, LeaseTable, LeaseWrite, Millis, Nonce,
+    Position, WorkerId,
+};
+
+use crate::counters::{Counters, Situation};
+use crate::stream::{SimStream, number_of};
 
 /// A broken property, with what broke it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Violation {
-    /// Name of the property: `S1`, `S2`, `S6`, `contract` or `liveness`.
+    /// Name of the property: `S1` to `S6`, `intent`, `token`, `nonce`, `one write`, `plan`, `trace`, `contract` or
+    /// `liveness`.
     pub property: &'static str,
     /// What was seen.
     pub detail: String,
@@ -17,140 +26,271 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.property, self.detail)
+        write!(formatter, "property {} violated: {}", self.property, self.detail)
     }
 }
 
-/// How often the situations that matter came up; a run in which one never did proves little.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// A lease went from one incarnation to another without a hand-off.
-    pub taken: u64,
-    /// A lease went from one worker to another by hand-off.
-    pub handed_off: u64,
-    /// A write of a former holder was refused.
-    pub stale_writes_refused: u64,
-    /// A write whose reply was lost had been applied.
-    pub ambiguous_writes_applied: u64,
-    /// A worker woke from a stall after the lease it held had gone to another.
-    pub losers_awoken: u64,
-    /// Checkpoints accepted.
-    pub checkpoints: u64,
-}
-
-impl Counters {
-    /// The counts of both.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            taken: self.taken + other.taken,
-            handed_off: self.handed_off + other.handed_off,
-            stale_writes_refused: self.stale_writes_refused + other.stale_writes_refused,
-            ambiguous_writes_applied: self.ambiguous_writes_applied + other.ambiguous_writes_applied,
-            losers_awoken: self.losers_awoken + other.losers_awoken,
-            checkpoints: self.checkpoints + other.checkpoints,
-        }
-    }
+/// One incarnation of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Author {
+    pub(crate) slot: usize,
+    pub(crate) worker: WorkerId,
+    pub(crate) holder: Nonce,
 }
 
 /// Watches one world.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Oracle {
     /// What came up so far.
     pub counters: Counters,
+    /// The incarnation that adopted last.
     holders: BTreeMap<LeaseKey, Nonce>,
+    /// The incarnation whose intent is pending.
+    preparers: BTreeMap<LeaseKey, Nonce>,
+    tokens: BTreeSet<(LeaseKey, FencingToken)>,
+    newest_tokens: BTreeMap<LeaseKey, FencingToken>,
+    /// Records of each shard that some consumer has processed, counted from the start without a hole.
+    processed: BTreeMap<LeaseKey, u64>,
+    nonces: BTreeSet<Nonce>,
+    /// Rows that existed at some time.
+    created: BTreeSet<LeaseKey>,
+    /// Holders from whom a lease was taken by force while they may believe in it: no longer than this deadline.
+    forced: BTreeMap<(LeaseKey, Nonce), Millis>,
 }
 
 impl Oracle {
-    /// S1: at most one worker believes that it holds a lease, each by its own clock.
-    ///
-    /// # Errors
-    /// The violation, if two do.
-    pub fn check_beliefs<'a>(
+    /// S1: at most one incarnation believes that it holds a lease, each by its own clock; but for a holder from whom it
+    /// was taken by force, who cannot extend the deadline it had.
+    pub(crate) fn beliefs(
         &self,
-        beliefs: impl Iterator<Item = (&'a WorkerId, LeaseKey)>,
+        beliefs: impl Iterator<Item = (Author, LeaseKey, Millis)>,
     ) -> Result<(), Violation> {
-        let mut holders: BTreeMap<LeaseKey, &WorkerId> = BTreeMap::new();
-        for (worker, key) in beliefs {
-            if let Some(other) = holders.insert(key.clone(), worker) {
-                let detail = format!("{other} and {worker} both believe that they hold {key}");
-                return Err(Violation { property: "S1", detail });
+        let mut believers: BTreeMap<LeaseKey, Author> = BTreeMap::new();
+        for (author, key, deadline) in beliefs {
+            if self.forced.get(&(key.clone(), author.holder)).is_some_and(|at| deadline <= *at) {
+                continue;
+            }
+            if let Some(other) = believers.insert(key.clone(), author.clone()) {
+                let detail =
+                    format!("{} and {} both believe that they hold {key}", other.worker, author.worker);
+                return violated("S1", detail);
             }
         }
         Ok(())
     }
 
-    /// S2 and S6, for an accepted write of `worker` (incarnation `holder`) that turned `before` into `after`.
-    ///
-    /// # Errors
-    /// The violation, if a checkpoint moved back, or was written by somebody who is not the holder, or a write of a
-    /// tenure was accepted after that tenure had ended.
-    pub fn check_accepted(
+    /// A consumer of `key` has processed record `number` and all before it.
+    pub(crate) fn processed(&mut self, key: &LeaseKey, number: u64) {
+        let processed = self.processed.entry(key.clone()).or_default();
+        *processed = (*processed).max(number);
+    }
+
+    /// A row was created.
+    pub(crate) fn created(&mut self, key: &LeaseKey) {
+        self.created.insert(key.clone());
+    }
+
+    /// A row is deleted by hand: the shard begins anew.
+    pub(crate) fn row_deleted(&mut self, key: &LeaseKey) {
+        self.newest_tokens.remove(key);
+        self.preparers.remove(key);
+    }
+
+    /// Somebody who believes to hold `key` until `deadline` is about to lose it by force.
+    pub(crate) fn taken_by_force(&mut self, key: &LeaseKey, holder: Nonce, deadline: Millis) {
+        self.forced.entry((key.clone(), holder)).or_insert(deadline);
+    }
+
+    /// An accepted write that turned `before` into `after`.
+    pub(crate) fn accepted(
         &mut self,
-        worker: &WorkerId,
-        holder: Nonce,
+        author: &Author,
+        write: &LeaseWrite,
+        before: &Lease,
+        after: &Lease,
+        stream: &SimStream,
+    ) -> Result<(), Violation> {
+        let key = &before.key;
+        if let Some(nonce) = write.nonce()
+            && !self.nonces.insert(nonce)
+        {
+            return violated("nonce", format!("{} was written to {key} a second time", nonce.0));
+        }
+        if after.checkpoint < before.checkpoint {
+            let detail =
+                format!("checkpoint of {key} moved from {} back to {}", before.checkpoint, after.checkpoint);
+            return violated("S2", detail);
+        }
+        let is_of_holder = is_of_holder(write);
+        let is_progress = after.checkpoint != before.checkpoint || after.pending != before.pending;
+        if (is_of_holder || is_progress) && before.actual_owner() != Some(&author.worker) {
+            let detail = format!("{} wrote to {key}, owned by {:?}", author.worker, before.actual_owner());
+            return violated("S2", detail);
+        }
+        if (is_of_holder || is_progress) && before.own.holder != Some(author.holder) {
+            return violated("S6", format!("{} wrote to {key} after its tenure had ended", author.worker));
+        }
+        self.intent(author, before, after)?;
+        self.progress(before, after, stream)?;
+        self.ownership(author, write, before, after)
+    }
+
+    /// A write was refused: counts it if its author had lost the lease.
+    pub(crate) fn refused(&mut self, author: &Author, current: Option<&Lease>) {
+        if current.is_some_and(|lease| lease.own.holder != Some(author.holder)) {
+            self.counters.note(Situation::StaleWriteRefused);
+        }
+    }
+
+    /// A consumer is started for `lease`.
+    pub(crate) fn started(
+        &mut self,
+        author: &Author,
+        lease: &Lease,
+        token: FencingToken,
+        table: &LeaseTable,
+        stream: &SimStream,
+    ) -> Result<(), Violation> {
+        let key = &lease.key;
+        if lease.checkpoint == Position::TrimHorizon && !lease.parents.is_empty() {
+            for parent in &lease.parents {
+                let row = table.leases().get(&LeaseKey::from(parent));
+                let is_gone = stream.present().all(|shard| shard.listed.shard != *parent);
+                if !is_gone && !row.is_some_and(Lease::is_finished) {
+                    let detail =
+                        format!("{} started {key} before its parent {parent} is finished", author.worker);
+                    return violated("S3", detail);
+                }
+            }
+            self.counters.note(Situation::ChildStarted);
+        }
+        let row = table.leases().get(key).filter(|row| {
+            row.own.holder == Some(author.holder) && row.actual_owner() == Some(&author.worker)
+        });
+        if row.is_some_and(|row| row.checkpoint != lease.checkpoint) {
+            let detail =
+                format!("{} started {key} at {}, not at its checkpoint", author.worker, lease.checkpoint);
+            return violated("S5", detail);
+        }
+        if lease.own.state.as_ref().is_some_and(|pointer| *pointer != state_pointer(lease.checkpoint)) {
+            let detail = format!("{key} at {} started with state {:?}", lease.checkpoint, lease.own.state);
+            return violated("S5", detail);
+        }
+        let is_new = self.tokens.insert((key.clone(), token));
+        let newest = self.newest_tokens.insert(key.clone(), token);
+        if !is_new || newest.is_some_and(|newest| newest >= token) {
+            return violated("token", format!("{token} of {key} is not greater than {newest:?}"));
+        }
+        Ok(())
+    }
+
+    /// Only the intent's own commit ends it or moves the position meanwhile, and each commit counts one batch.
+    fn intent(&mut self, author: &Author, before: &Lease, after: &Lease) -> Result<(), Violation> {
+        let key = &before.key;
+        let has_moved = after.checkpoint != before.checkpoint;
+        let is_next_batch = after.own.batch == before.own.batch.next();
+        let Some(pending) = &before.pending else {
+            if after.pending.is_some() {
+                self.preparers.insert(key.clone(), author.holder);
+            } else if is_next_batch && before.own_attributes_hold() {
+                return violated("intent", format!("a batch of {key} was counted that nobody prepared"));
+            }
+            return Ok(());
+        };
+        let is_commit = after.pending.is_none() && after.checkpoint == pending.position && is_next_batch;
+        if is_commit {
+            if self.preparers.remove(key).is_some_and(|preparer| preparer != author.holder) {
+                self.counters.note(Situation::InheritedIntentCommitted);
+            }
+            return Ok(());
+        }
+        if has_moved || after.pending != before.pending || after.own.batch != before.own.batch {
+            return violated(
+                "intent",
+                format!("a pending intent of {key} ended by something else than its commit"),
+            );
+        }
+        if before.checkpoint_owner.is_none() && after.checkpoint_owner.is_some() {
+            return violated("intent", format!("{key} was moved for balance with a pending intent"));
+        }
+        Ok(())
+    }
+
+    /// S4, and the order of a shard's end.
+    fn progress(&mut self, before: &Lease, after: &Lease, stream: &SimStream) -> Result<(), Violation> {
+        if after.checkpoint == before.checkpoint {
+            return Ok(());
+        }
+        let key = &before.key;
+        let processed = self.processed.get(key).copied().unwrap_or(0);
+        self.counters.note(Situation::Checkpoint);
+        if let Some(number) = number_of(after.checkpoint) {
+            if number > processed {
+                let detail = format!("{key} is at record {number}, and only {processed} were processed");
+                return violated("S4", detail);
+            }
+            return Ok(());
+        }
+        self.counters.note(Situation::ShardFinished);
+        let Some(shard) = stream.shard(key) else { return Ok(()) };
+        if shard.listed.is_open || processed < shard.records {
+            let detail = format!("{key} was finished after {processed} of {} records", shard.records);
+            return violated("S4", detail);
+        }
+        for child in stream.children_of(&shard.listed.shard) {
+            if !self.created.contains(&LeaseKey::from(&child.shard)) {
+                return violated(
+                    "S3",
+                    format!("{key} was finished before its child {} had a row", child.shard),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn ownership(
+        &mut self,
+        author: &Author,
         write: &LeaseWrite,
         before: &Lease,
         after: &Lease,
     ) -> Result<(), Violation> {
-        if after.checkpoint < before.checkpoint {
-            let detail = format!(
-                "checkpoint of {} moved from {} back to {}",
-                before.key, before.checkpoint, after.checkpoint
-            );
-            return Err(Violation { property: "S2", detail });
-        }
-        let is_adoption = write.changes.contains(&LeaseChange::Holder(Some(holder)));
-        let is_of_tenure = write.changes.iter().any(|change| match change {
-            LeaseChange::Checkpoint(_) | LeaseChange::Pending(_) | LeaseChange::Batch(_) => true,
-            LeaseChange::RaiseCounter
-            | LeaseChange::Owner(_)
-            | LeaseChange::CheckpointOwner(_)
-            | LeaseChange::CountOwnerSwitch
-            | LeaseChange::Children(_)
-            | LeaseChange::Nonce(_)
-            | LeaseChange::Holder(_)
-            | LeaseChange::Generation(_)
-            | LeaseChange::State(_)
-            | LeaseChange::FinalState(_)
-            | LeaseChange::Failover(_)
-            | LeaseChange::BoundTo(_) => false,
-        });
-        if is_of_tenure {
-            self.counters.checkpoints += 1;
-            if before.actual_owner() != Some(worker) {
-                let detail = format!(
-                    "{worker} wrote a checkpoint of {} owned by {:?}",
-                    before.key,
-                    before.actual_owner()
-                );
-                return Err(Violation { property: "S2", detail });
+        let key = &before.key;
+        if write.changes.contains(&LeaseChange::Holder(Some(author.holder))) {
+            let earlier = self.holders.insert(key.clone(), author.holder);
+            if earlier.is_some_and(|earlier| earlier != author.holder) {
+                self.counters.note(Situation::Taken);
             }
-            if before.own.holder != Some(holder) {
-                let detail =
-                    format!("{worker} wrote a checkpoint of {} after its tenure had ended", before.key);
-                return Err(Violation { property: "S6", detail });
+            if !before.own_attributes_hold() {
+                self.counters.note(Situation::ForeignCheckpoint);
+                if after.own.state.is_some() || after.own.generation <= before.own.generation {
+                    let detail =
+                        format!("{key} was adopted with attributes of another checkpoint than its own");
+                    return violated("token", detail);
+                }
             }
-        }
-        if is_adoption {
-            let earlier = self.holders.insert(before.key.clone(), holder);
-            if earlier.is_some_and(|earlier| earlier != holder) {
-                self.counters.taken += 1;
+        } else if before.checkpoint_owner.is_some() && after.checkpoint_owner.is_none() {
+            if is_of_holder(write) {
+                self.counters.note(Situation::HandedOff);
+            } else {
+                self.counters.note(Situation::HandOffForced);
             }
-        } else if before.checkpoint_owner.is_some()
-            && after.checkpoint_owner.is_none()
-            && before.own.holder == Some(holder)
-        {
-            self.counters.handed_off += 1;
-            self.holders.remove(&before.key);
+            self.holders.remove(key);
         }
         Ok(())
     }
+}
 
-    /// A write was refused: counts it if its author had lost the lease.
-    pub fn note_refused(&mut self, holder: Nonce, current: Option<&Lease>) {
-        if current.is_some_and(|lease| lease.own.holder != Some(holder)) {
-            self.counters.stale_writes_refused += 1;
-        }
-    }
+/// The state pointer that the simulated consumers commit with a position.
+pub(crate) fn state_pointer(position: Position) -> String {
+    format!("state at {position}")
+}
+
+/// Whether only a holder makes such a write.
+pub(crate) fn is_of_holder(write: &LeaseWrite) -> bool {
+    write.conditions.iter().any(|condition| matches!(condition, LeaseCondition::HeldBy(_)))
+}
+
+pub(crate) fn violated<T>(property: &'static str, detail: String) -> Result<T, Violation> {
+    Err(Violation { property, detail })
 }

@@ -2,153 +2,270 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use kcl_core::{
-    Command, CommandId, Coordinator, CoordinatorSettings, Event, FencingToken, LeaseKey, Millis, Nonce,
-    Outcome, Position, Request, RequestId, SequenceNumber, Signal, WorkerId,
+    Command, CommandId, Coordinator, CoordinatorSettings, Event, FencingToken, Lease, LeaseKey, Millis,
+    Outcome, PendingCheckpoint, Request, RequestId, Signal,
 };
 
-use crate::oracle::Violation;
+use crate::oracle::{Author, Oracle, Violation, state_pointer, violated};
+use crate::schedule::Work;
+use crate::stream::{SimStream, number_of, position_of};
 
 /// A running process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SimWorker {
     pub(crate) coordinator: Coordinator,
-    pub(crate) id: WorkerId,
-    pub(crate) holder: Nonce,
-    /// How much faster than the world its clock runs, in parts per million.
-    pub(crate) clock_skew_ppm: i64,
+    pub(crate) author: Author,
     /// It does nothing before this time.
     pub(crate) stalled_until: Millis,
+    /// How much faster than the world its clock runs, in parts per million.
+    clock_skew_ppm: i64,
+    /// How long its clock stood still so far.
+    clock_lag: Millis,
     consumers: BTreeMap<LeaseKey, Consumer>,
     commands_made: u64,
     turns: u64,
-    pub(crate) events: Vec<Event>,
+    /// Leases it adopted and did not lose or give back since, as far as it knows.
+    pub(crate) known: BTreeSet<LeaseKey>,
     pub(crate) is_finished: bool,
 }
 
-#[derive(Clone, Debug)]
+/// What a turn gave.
+pub(crate) struct Turn {
+    pub(crate) requests: Vec<(RequestId, Request)>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) started: Vec<(Lease, FencingToken)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Consumer {
     token: FencingToken,
-    position: Position,
+    row: Lease,
+    /// The last record it has processed.
+    processed: u64,
     awaited: Option<CommandId>,
+    is_draining: bool,
 }
 
 impl SimWorker {
     pub(crate) fn start(
         settings: CoordinatorSettings,
-        id: WorkerId,
+        author: Author,
         seed: u64,
         clock_skew_ppm: i64,
         now: Millis,
     ) -> Self {
         let local = local_time(now, clock_skew_ppm);
         Self {
-            coordinator: Coordinator::new(settings, id.clone(), seed, local),
-            id,
-            holder: Nonce(u128::from(seed) << 64),
-            clock_skew_ppm,
+            coordinator: Coordinator::new(settings, author.worker.clone(), seed, local),
+            author,
             stalled_until: Millis(0),
+            clock_skew_ppm,
+            clock_lag: Millis(0),
             consumers: BTreeMap::new(),
             commands_made: 0,
             turns: 0,
-            events: Vec::new(),
+            known: BTreeSet::new(),
             is_finished: false,
         }
     }
 
     /// The process's own clock at world time `now`.
     pub(crate) fn local(&self, now: Millis) -> Millis {
-        local_time(now, self.clock_skew_ppm)
+        local_time(now, self.clock_skew_ppm) - self.clock_lag
     }
 
-    /// Leases it believes to hold.
-    pub(crate) fn beliefs(&self, now: Millis) -> BTreeSet<LeaseKey> {
-        self.coordinator.held_leases(self.local(now)).map(|(lease, _)| lease.key.clone()).collect()
+    /// Its clock loses `span`, as one that does not count suspended time.
+    pub(crate) fn stop_clock(&mut self, span: Millis) {
+        self.clock_lag += span;
     }
 
-    /// Lets the coordinator act and obeys its signals; the requests it makes are returned.
+    /// Leases it believes to hold, with their deadlines by its own clock.
+    pub(crate) fn beliefs(&self, now: Millis) -> impl Iterator<Item = (Author, LeaseKey, Millis)> {
+        let held = self.coordinator.held_leases(self.local(now));
+        held.map(|(lease, deadline)| (self.author.clone(), lease.key.clone(), deadline))
+    }
+
+    /// Whether it asked to be woken by world time `now`.
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
+        self.coordinator.poll_timeout().is_some_and(|at| at <= self.local(now))
+    }
+
+    /// Lets the coordinator act and obeys its signals.
     ///
     /// # Errors
-    /// If a needless `handle_timeout` changes something, or output stays queued.
-    pub(crate) fn turn(&mut self, now: Millis) -> Result<Vec<(RequestId, Request)>, Violation> {
+    /// If it has output and does not say that it is due, or a needless `handle_timeout` changes something.
+    pub(crate) fn turn(&mut self, now: Millis) -> Result<Turn, Violation> {
         let local = self.local(now);
+        let due = self.coordinator.poll_timeout();
         self.coordinator.handle_timeout(local);
-        let mut requests = Vec::new();
+        let due_after = self.coordinator.poll_timeout();
+        let mut turn = Turn { requests: Vec::new(), events: Vec::new(), started: Vec::new() };
         loop {
             while let Some(request) = self.coordinator.poll_request(local) {
-                requests.push(request);
+                turn.requests.push(request);
             }
             let Some(signal) = self.coordinator.poll_signal() else { break };
-            self.obey(signal, local);
+            self.obey(signal, &mut turn);
         }
         while let Some(event) = self.coordinator.poll_event() {
-            self.events.push(event);
+            if let Event::Adopted { key, .. } = &event {
+                self.known.insert(key.clone());
+            } else if let Event::Lost { key, .. } = &event {
+                self.known.remove(key);
+            }
+            turn.events.push(event);
+        }
+        let is_silent = turn.requests.is_empty() && turn.events.is_empty() && turn.started.is_empty();
+        if !is_silent && due_after.is_none_or(|at| at > local) {
+            let detail = format!(
+                "{} has output at {local} and wants to sleep until {due_after:?}",
+                self.author.worker
+            );
+            return violated("contract", detail);
+        }
+        if !is_silent && due.is_none_or(|at| at > local) {
+            let detail = format!("{} acted at {local} and was due at {due:?}", self.author.worker);
+            return violated("contract", detail);
         }
         self.turns += 1;
-        if !self.turns.is_multiple_of(TURNS_PER_CONTRACT_CHECK) {
-            return Ok(requests);
+        if self.turns.is_multiple_of(TURNS_PER_CONTRACT_CHECK) {
+            let before = self.coordinator.clone();
+            self.coordinator.handle_timeout(local);
+            if self.coordinator != before {
+                let detail =
+                    format!("{}: a second handle_timeout at {local} changed the state", self.author.worker);
+                return violated("contract", detail);
+            }
         }
-        let before = self.coordinator.clone();
-        self.coordinator.handle_timeout(local);
-        if self.coordinator != before {
-            let detail = format!("{}: a second handle_timeout at {local} changed the state", self.id);
-            return Err(Violation { property: "contract", detail });
-        }
-        Ok(requests)
+        Ok(turn)
     }
 
-    /// One consumer, chosen by `pick`, reports progress.
-    pub(crate) fn checkpoint(&mut self, pick: u8, now: Millis) {
-        let local = self.local(now);
+    /// Lets one consumer, chosen by `pick`, do a piece of work.
+    pub(crate) fn work(
+        &mut self,
+        pick: u8,
+        work: Work,
+        stream: &SimStream,
+        oracle: &mut Oracle,
+        now: Millis,
+    ) {
         let count = self.consumers.len();
-        let Some((key, consumer)) = self.consumers.iter_mut().nth(usize::from(pick) % count.max(1)) else {
+        let Some(key) = self.consumers.keys().nth(usize::from(pick) % count.max(1)).cloned() else { return };
+        self.work_on(&key, work, stream, oracle, now);
+    }
+
+    /// Lets every consumer take its next step.
+    pub(crate) fn work_all(&mut self, stream: &SimStream, oracle: &mut Oracle, now: Millis) {
+        for key in self.consumers.keys().cloned().collect::<Vec<_>>() {
+            self.work_on(&key, Work::Consume(u64::MAX), stream, oracle, now);
+            self.work_on(&key, Work::Next, stream, oracle, now);
+        }
+    }
+
+    fn work_on(&mut self, key: &LeaseKey, work: Work, stream: &SimStream, oracle: &mut Oracle, now: Millis) {
+        let local = self.local(now);
+        let may_deliver = self.coordinator.held_leases(local).any(|(lease, _)| lease.key == *key);
+        let Some(consumer) = self.consumers.get_mut(key) else { return };
+        let Some(shard) = stream.shard(key) else { return };
+        if let Work::Consume(count) = work {
+            if may_deliver && consumer.row.pending.is_none() && !consumer.is_draining {
+                consumer.processed = consumer.processed.saturating_add(count).min(shard.records);
+                oracle.processed(key, consumer.processed);
+            }
             return;
-        };
+        }
         if consumer.awaited.is_some() {
             return;
         }
-        let next = match consumer.position {
-            Position::At(record) => record.sequence.next().expect("a simulation ends long before"),
-            Position::AtTimestamp | Position::TrimHorizon | Position::Latest | Position::ShardEnd => {
-                SequenceNumber::from_parts(0, 1)
-            }
+        let Some(order) = consumer.order(work, !shard.listed.is_open && consumer.processed == shard.records)
+        else {
+            return;
         };
-        consumer.position = Position::record(next);
+        let order = if let Command::Finish { .. } = order {
+            Command::Finish { children: stream.children_of(&shard.listed.shard), final_state: None }
+        } else {
+            order
+        };
         self.commands_made += 1;
         let id = CommandId(self.commands_made);
-        consumer.awaited = Some(id);
-        let (key, token) = (key.clone(), consumer.token);
-        let order = Command::Checkpoint(Position::record(next));
-        self.coordinator.handle_command(id, &key, token, order, local);
+        let token = consumer.token;
+        if order == Command::Drained {
+            self.consumers.remove(key);
+        } else {
+            consumer.awaited = Some(id);
+        }
+        self.coordinator.handle_command(id, key, token, order, local);
     }
 
-    fn obey(&mut self, signal: Signal, local: Millis) {
+    fn obey(&mut self, signal: Signal, turn: &mut Turn) {
         match signal {
             Signal::Start { lease, token, .. } => {
-                let consumer = Consumer { token, position: lease.checkpoint, awaited: None };
-                self.consumers.insert(lease.key.clone(), consumer);
+                turn.started.push((*lease.clone(), token));
+                let processed = number_of(lease.checkpoint).unwrap_or(0);
+                let key = lease.key.clone();
+                let consumer = Consumer { token, row: *lease, processed, awaited: None, is_draining: false };
+                self.consumers.insert(key, consumer);
             }
             Signal::Drain { key, .. } => {
-                if let Some(consumer) = self.consumers.remove(&key) {
-                    self.commands_made += 1;
-                    let id = CommandId(self.commands_made);
-                    self.coordinator.handle_command(id, &key, consumer.token, Command::Drained, local);
+                if let Some(consumer) = self.consumers.get_mut(&key) {
+                    consumer.is_draining = true;
                 }
             }
             Signal::Stop { key } => {
                 self.consumers.remove(&key);
             }
-            Signal::Completed { command, outcome } => {
-                let awaiting = self.consumers.values_mut().find(|consumer| consumer.awaited == Some(command));
-                if let Some(consumer) = awaiting {
-                    consumer.awaited = None;
-                    if let Outcome::Done(lease) | Outcome::Refused(lease) = outcome {
-                        consumer.position = lease.checkpoint;
-                    }
-                }
-            }
+            Signal::Completed { command, outcome } => self.completed(command, outcome),
             Signal::Extend { .. } => {}
             Signal::Finished => self.is_finished = true,
+        }
+    }
+
+    fn completed(&mut self, command: CommandId, outcome: Outcome) {
+        let awaiting = self.consumers.iter_mut().find(|(_, consumer)| consumer.awaited == Some(command));
+        let Some((key, consumer)) = awaiting.map(|(key, consumer)| (key.clone(), consumer)) else { return };
+        consumer.awaited = None;
+        match outcome {
+            Outcome::Done(row) | Outcome::Refused(row) if !row.is_finished() => {
+                consumer.processed = consumer.processed.max(number_of(row.checkpoint).unwrap_or(0));
+                consumer.row = *row;
+            }
+            Outcome::Done(_) | Outcome::Refused(_) | Outcome::Lost => {
+                self.consumers.remove(&key);
+            }
+        }
+    }
+}
+
+impl Consumer {
+    /// The command for a piece of work, if it makes sense; `is_at_end` says that the shard is closed and processed.
+    fn order(&mut self, work: Work, is_at_end: bool) -> Option<Command> {
+        let ordinal = self.row.own.batch;
+        let position = position_of(self.processed);
+        let is_ahead = Some(self.processed) > number_of(self.row.checkpoint);
+        if let Some(pending) = &self.row.pending {
+            let position = pending.position;
+            let commits = matches!(work, Work::Commit | Work::Next);
+            let state = Some(state_pointer(position));
+            return commits.then_some(Command::Commit { ordinal, position, state });
+        }
+        match work {
+            Work::Checkpoint | Work::Next if is_ahead => Some(Command::Checkpoint(position)),
+            Work::Prepare => {
+                let intent = PendingCheckpoint { position, state: Bytes::from_static(b"intent") };
+                Some(Command::Prepare { ordinal, intent })
+            }
+            Work::Finish | Work::Next if is_at_end && !is_ahead => {
+                Some(Command::Finish { children: Vec::new(), final_state: None })
+            }
+            Work::Drained | Work::Next if self.is_draining => Some(Command::Drained),
+            Work::Consume(_)
+            | Work::Checkpoint
+            | Work::Commit
+            | Work::Finish
+            | Work::Drained
+            | Work::Next => None,
         }
     }
 }

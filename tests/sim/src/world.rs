@@ -1,80 +1,89 @@
-//! The world: workers, the table, and everything on its way between them.
+//! The world: workers, the table, the stream, and everything on its way between them.
+//!
+//! What goes on without harm is here; what hurts is in `faults`, what must follow when the hurting stops in `recovery`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::{
-    CoordinatorSettings, Event, HashKeyRange, InitialPosition, LeaseCondition, LeaseTable, ListedShard,
-    Millis, Request, RequestId, SequenceNumber, ShardId, StoreReply, StoreRequest, WorkerId,
+    CoordinatorSettings, Event, InitialPosition, Lease, LeaseChange, LeaseCondition, LeaseKey, LeaseTable,
+    LeaseWrite, ListedShard, Millis, Nonce, Request, RequestId, StoreReply, StoreRequest, WorkerId,
 };
 
-use crate::oracle::{Oracle, Violation};
+use crate::counters::Situation;
+use crate::oracle::{Author, Oracle, Violation, is_of_holder, violated};
+use crate::schedule::Work;
 use crate::sim_worker::SimWorker;
+use crate::stream::SimStream;
 
 /// How a world is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WorldSettings {
     /// Worker slots; each holds at most one running process.
     pub workers: usize,
-    /// Shards of the stream.
+    /// Shards of the stream at first.
     pub shards: usize,
-    /// Failover time of the application.
-    pub failover: Millis,
+    /// Failover time of each slot, repeated from the start if there are more slots.
+    pub failovers: Vec<Millis>,
     /// Clock rate of each slot, in parts per million over the world's, alternating in sign.
     pub clock_skew_ppm: i64,
-    /// A fault of the store, planted to see whether the oracle notices.
+    /// A fault of the surroundings, planted to see whether the oracle notices.
     pub fault: Fault,
 }
 
-/// What is wrong with the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is wrong with the surroundings, beyond what the workers are made to bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Nothing.
     None,
-    /// Conditions on `leaseCounter` are not checked.
+    /// The store does not check conditions on `leaseCounter`.
     CounterIgnored,
+    /// The clocks of stalled workers stand still, as `CLOCK_MONOTONIC` does while a machine is suspended.
+    ClockStopsInStall,
 }
 
 /// Everything there is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     /// World time.
     pub now: Millis,
     /// The watcher.
     pub oracle: Oracle,
-    settings: WorldSettings,
-    table: LeaseTable,
-    listing: Vec<ListedShard>,
-    slots: Vec<Option<SimWorker>>,
-    incarnations: u64,
-    requests: BTreeMap<u64, Sent>,
-    replies: BTreeMap<u64, Answer>,
-    made: u64,
-    log: Vec<String>,
+    pub(crate) settings: WorldSettings,
+    pub(crate) table: LeaseTable,
+    pub(crate) stream: SimStream,
+    pub(crate) slots: Vec<Option<SimWorker>>,
+    pub(crate) incarnations: u64,
+    pub(crate) requests: BTreeMap<u64, Sent>,
+    pub(crate) replies: BTreeMap<u64, Answer>,
+    pub(crate) made: u64,
+    /// What scans and the index show in place of the table.
+    pub(crate) stale_view: Option<LeaseTable>,
+    pub(crate) lacks_index: bool,
+    pub(crate) log: Vec<String>,
 }
 
 /// A request on its way to the store.
-#[derive(Clone, Debug)]
-struct Sent {
-    slot: usize,
-    worker: WorkerId,
-    holder: kcl_core::Nonce,
-    id: RequestId,
-    request: Request,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sent {
+    pub(crate) author: Author,
+    pub(crate) id: RequestId,
+    pub(crate) request: Request,
     /// The sender has been told that the outcome is unknown; nobody waits for the reply.
-    is_orphaned: bool,
+    pub(crate) is_orphaned: bool,
 }
 
 /// A reply on its way back.
-#[derive(Clone, Debug)]
-struct Answer {
-    slot: usize,
-    worker: WorkerId,
-    id: RequestId,
-    content: Content,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Answer {
+    pub(crate) author: Author,
+    pub(crate) id: RequestId,
+    pub(crate) content: Content,
+    /// The lease that the holder's write was about.
+    pub(crate) written: Option<LeaseKey>,
 }
 
-#[derive(Clone, Debug)]
-enum Content {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Content {
     Store(Box<StoreReply>),
     Shards(Option<Vec<ListedShard>>),
 }
@@ -83,19 +92,20 @@ impl World {
     /// A world in which every slot's worker has just started.
     #[must_use]
     pub fn new(settings: WorldSettings) -> Self {
-        let listing = (0..settings.shards).map(listed).collect();
         let slots = (0..settings.workers).map(|_| None).collect();
         let mut world = Self {
             now: Millis(1),
             oracle: Oracle::default(),
+            stream: SimStream::new(settings.shards),
             settings,
             table: LeaseTable::new(),
-            listing,
             slots,
             incarnations: 0,
             requests: BTreeMap::new(),
             replies: BTreeMap::new(),
             made: 0,
+            stale_view: None,
+            lacks_index: false,
             log: Vec::new(),
         };
         for slot in 0..world.slots.len() {
@@ -144,267 +154,257 @@ impl World {
         self.check()
     }
 
-    /// Loses one reply: the write was applied, and its author is told that nothing is known.
-    ///
-    /// # Errors
-    /// The property that broke.
-    pub fn lose_reply(&mut self, pick: u8) -> Result<(), Violation> {
-        if let Some(number) = chosen(&self.replies, pick) {
-            if let Some(answer) = self.replies.get_mut(&number) {
-                answer.content = match answer.content {
-                    Content::Store(_) => Content::Store(Box::new(StoreReply::Unknown)),
-                    Content::Shards(_) => Content::Shards(None),
-                };
-            }
-            self.deliver_reply(number)?;
-        }
-        self.check()
-    }
-
-    /// Gives up on one request that is still on its way; it may land at any later time.
-    ///
-    /// # Errors
-    /// The property that broke.
-    pub fn time_out_request(&mut self, pick: u8) -> Result<(), Violation> {
-        if let Some(number) = chosen(&self.requests, pick)
-            && let Some(sent) = self.requests.get_mut(&number)
-            && !sent.is_orphaned
-        {
-            sent.is_orphaned = true;
-            let content = match sent.request {
-                Request::Store(_) => Content::Store(Box::new(StoreReply::Unknown)),
-                Request::ListShards(_) => Content::Shards(None),
-            };
-            let answer = Answer { slot: sent.slot, worker: sent.worker.clone(), id: sent.id, content };
-            self.made += 1;
-            self.replies.insert(self.made, answer);
-            self.deliver_reply(self.made)?;
-        }
-        self.check()
-    }
-
-    /// Stops a worker for `span`: it neither acts nor hears, and its clock goes on.
-    pub fn stall(&mut self, slot: usize, span: Millis) {
-        let until = self.now + span;
-        if let Some(worker) = self.slots[slot].as_mut() {
-            worker.stalled_until = worker.stalled_until.max(until);
-            self.log.push(format!("{} {} stalls until {until}", self.now, worker.id));
-        }
-    }
-
-    /// Kills a worker; what it sent may still land.
-    pub fn crash(&mut self, slot: usize) {
-        if let Some(worker) = self.slots[slot].take() {
-            self.log.push(format!("{} {} dies", self.now, worker.id));
-        }
-    }
-
-    /// Starts a new process in an empty slot.
-    pub fn restart(&mut self, slot: usize) {
-        if self.slots[slot].is_some() {
-            return;
-        }
-        self.incarnations += 1;
-        let id = WorkerId::new(format!("worker-{slot}-{}", self.incarnations)).expect("valid");
-        let settings = CoordinatorSettings::new(self.settings.failover, InitialPosition::TrimHorizon);
-        let skew =
-            if slot.is_multiple_of(2) { self.settings.clock_skew_ppm } else { -self.settings.clock_skew_ppm };
-        self.log.push(format!("{} {id} starts", self.now));
-        self.slots[slot] = Some(SimWorker::start(settings, id, self.incarnations, skew, self.now));
-    }
-
-    /// Starts a graceful shutdown.
-    pub fn shut_down(&mut self, slot: usize) {
-        let now = self.now;
-        if let Some(worker) = self.slots[slot].as_mut() {
-            let local = worker.local(now);
-            worker.coordinator.handle_shutdown(local);
-            self.log.push(format!("{now} {} shuts down", worker.id));
-        }
-    }
-
-    /// Lets one consumer of a worker report progress.
-    ///
-    /// # Errors
-    /// The property that broke.
-    pub fn checkpoint(&mut self, slot: usize, pick: u8) -> Result<(), Violation> {
-        let now = self.now;
-        if let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now) {
-            worker.checkpoint(pick, now);
-        }
-        self.act(slot)?;
-        self.check()
-    }
-
     /// Without any fault: everything on its way arrives, in order, until all is quiet at this moment.
     ///
     /// # Errors
     /// The property that broke, or `contract` if the workers never rest.
     pub fn settle(&mut self) -> Result<(), Violation> {
+        for slot in 0..self.slots.len() {
+            self.act(slot)?;
+        }
         for _ in 0..SETTLE_STEPS_MAX {
-            for slot in 0..self.slots.len() {
-                self.act(slot)?;
-            }
             let request = self.requests.keys().next().copied();
-            let reply = self.replies.keys().next().copied();
+            let reply = self.replies.iter().find(|(_, answer)| !self.is_stalled(answer.author.slot));
+            let reply = reply.map(|(number, _)| *number);
             match (request, reply) {
                 (Some(number), _) => self.apply_request(number)?,
                 (None, Some(number)) => self.deliver_reply(number)?,
                 (None, None) => return self.check(),
             }
         }
-        Err(Violation { property: "contract", detail: format!("the workers never rest at {}", self.now) })
+        violated("contract", format!("the workers never rest at {}", self.now))
     }
 
-    /// Stops all faults, restarts who is dead, and gives the fleet four failover times.
+    /// Starts a new process in an empty slot.
+    pub fn restart(&mut self, slot: usize) {
+        let id = format!("worker-{slot}-{}", self.incarnations + 1);
+        self.start_as(slot, WorkerId::new(id).expect("valid"));
+    }
+
+    /// Starts a graceful shutdown.
     ///
     /// # Errors
-    /// `liveness` if some lease is not served then, or the loads differ by more than one.
-    pub fn recover(&mut self) -> Result<(), Violation> {
-        for slot in 0..self.slots.len() {
-            if self.slots[slot].as_ref().is_some_and(|worker| worker.is_finished) {
-                self.slots[slot] = None;
-            }
-            self.restart(slot);
-            if let Some(worker) = self.slots[slot].as_mut() {
-                worker.stalled_until = Millis(0);
-            }
+    /// The property that broke.
+    pub fn shut_down(&mut self, slot: usize) -> Result<(), Violation> {
+        let now = self.now;
+        if let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now) {
+            let local = worker.local(now);
+            worker.coordinator.handle_shutdown(local);
+            self.log.push(format!("{now} {} shuts down", worker.author.worker));
         }
-        let end = self.now + self.settings.failover * 4 + self.longest_drain();
-        while self.now < end {
-            self.settle()?;
-            self.advance(self.next_wake())?;
-            for slot in 0..self.slots.len() {
-                if self.slots[slot].as_ref().is_some_and(|worker| worker.is_finished) {
-                    self.slots[slot] = None;
-                    self.restart(slot);
-                }
-            }
-        }
-        self.settle()?;
-        let loads: Vec<usize> =
-            self.slots.iter().flatten().map(|worker| worker.beliefs(self.now).len()).collect();
-        let served: usize = loads.iter().sum();
-        let spread = loads.iter().max().zip(loads.iter().min()).map_or(0, |(most, least)| most - least);
-        if served != self.settings.shards || spread > 1 {
-            let detail = format!(
-                "{served} of {} shards served, loads {loads:?} at {}",
-                self.settings.shards, self.now
-            );
-            return Err(Violation { property: "liveness", detail });
-        }
-        Ok(())
+        self.act(slot)
     }
 
-    /// Time until the first worker wants to act, at least a little and at most a second.
-    fn next_wake(&self) -> Millis {
-        let span = |worker: &SimWorker| {
-            let local = worker.local(self.now);
-            worker.coordinator.poll_timeout().map(|at| at.since(local))
-        };
-        let next = self.slots.iter().flatten().filter_map(span).min().unwrap_or(Millis(1000));
-        next.clamp(Millis(5), Millis(1000))
+    /// Lets one consumer of a worker do a piece of work.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn work(&mut self, slot: usize, pick: u8, work: Work) -> Result<(), Violation> {
+        let now = self.now;
+        if let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now) {
+            worker.work(pick, work, &self.stream, &mut self.oracle, now);
+        }
+        self.act(slot)?;
+        self.check()
     }
 
-    /// A shutdown begun before the faults stopped may still be waiting for its consumers.
-    fn longest_drain(&self) -> Millis {
-        let settings = CoordinatorSettings::new(self.settings.failover, InitialPosition::TrimHorizon);
-        settings.shutdown_timeout
+    pub(crate) fn coordinator_settings(&self, slot: usize) -> CoordinatorSettings {
+        let failovers = &self.settings.failovers;
+        let failover = failovers[slot % failovers.len()];
+        let mut settings = CoordinatorSettings::new(failover, InitialPosition::TrimHorizon);
+        settings.shutdown_timeout = DRAIN_TIMEOUT;
+        settings.hand_off_timeout = failover + DRAIN_TIMEOUT;
+        settings.shard_audit_interval = AUDIT_INTERVAL;
+        settings
     }
 
-    fn act(&mut self, slot: usize) -> Result<(), Violation> {
+    pub(crate) fn start_as(&mut self, slot: usize, worker: WorkerId) {
+        if self.slots[slot].is_some() {
+            return;
+        }
+        self.incarnations += 1;
+        let seed = self.incarnations;
+        let ppm = self.settings.clock_skew_ppm;
+        let skew = if slot.is_multiple_of(2) { ppm } else { -ppm };
+        self.log.push(format!("{} {worker} starts", self.now));
+        let author = Author { slot, worker, holder: Nonce(u128::from(seed) << 64) };
+        let settings = self.coordinator_settings(slot);
+        self.slots[slot] = Some(SimWorker::start(settings, author, seed, skew, self.now));
+    }
+
+    pub(crate) fn act(&mut self, slot: usize) -> Result<(), Violation> {
         let now = self.now;
         let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now) else {
             return Ok(());
         };
-        let requests = worker.turn(now)?;
-        let (id, holder) = (worker.id.clone(), worker.holder);
-        for event in worker.events.drain(..) {
-            if matches!(event, Event::AmbiguousWriteApplied { .. }) {
-                self.oracle.counters.ambiguous_writes_applied += 1;
+        let turn = worker.turn(now)?;
+        let author = worker.author.clone();
+        let is_leader = worker.coordinator.is_leader(worker.local(now));
+        let was_stalled = worker.stalled_until > Millis(0);
+        let has_left = worker.is_finished.then(|| worker.known.clone());
+        for event in turn.events {
+            match &event {
+                Event::AmbiguousWriteApplied { .. } => {
+                    self.oracle.counters.note(Situation::AmbiguousWriteApplied);
+                }
+                Event::Lost { .. } if was_stalled => self.oracle.counters.note(Situation::LoserAwoken),
+                _ => {}
             }
-            if matches!(event, Event::Lost { .. }) && worker.stalled_until > Millis(0) {
-                self.oracle.counters.losers_awoken += 1;
-            }
-            self.log.push(format!("{now} {id}: {event:?}"));
+            self.log.push(format!("{now} {}: {event:?}", author.worker));
         }
-        for (request_id, request) in requests {
+        for (id, request) in turn.requests {
+            self.check_sent(&author, &request, is_leader)?;
             self.made += 1;
-            let sent = Sent { slot, worker: id.clone(), holder, id: request_id, request, is_orphaned: false };
+            let sent = Sent { author: author.clone(), id, request, is_orphaned: false };
             self.requests.insert(self.made, sent);
         }
+        for (lease, token) in turn.started {
+            self.oracle.started(&author, &lease, token, &self.table, &self.stream)?;
+        }
+        if let Some(known) = has_left {
+            self.check_left(&author, &known)?;
+            self.slots[slot] = None;
+        }
         Ok(())
     }
 
-    fn apply_request(&mut self, number: u64) -> Result<(), Violation> {
-        let Some(sent) = self.requests.remove(&number) else { return Ok(()) };
-        let content = match sent.request {
-            Request::ListShards(_) => Content::Shards(Some(self.listing.clone())),
-            Request::Store(request) => {
-                let request = self.settings.fault.applied_to(request);
-                let before = if let StoreRequest::UpdateLease(write) = &request {
-                    self.table.leases().get(&write.key).cloned()
-                } else {
-                    None
-                };
-                let reply = self.table.execute(&request);
-                self.judge(&sent.worker, sent.holder, &request, before.as_ref(), &reply)?;
-                Content::Store(Box::new(reply))
+    /// One write in flight per row and holder; plans only while leading.
+    fn check_sent(&self, author: &Author, request: &Request, is_leader: bool) -> Result<(), Violation> {
+        let Request::Store(StoreRequest::UpdateLease(write)) = request else { return Ok(()) };
+        if is_of_holder(write) {
+            let is_same = |other: &Author, key: Option<&LeaseKey>| other == author && key == Some(&write.key);
+            let on_its_way = self
+                .requests
+                .values()
+                .any(|sent| !sent.is_orphaned && is_same(&sent.author, written(&sent.request)));
+            let unanswered =
+                self.replies.values().any(|answer| is_same(&answer.author, answer.written.as_ref()));
+            if on_its_way || unanswered {
+                return violated(
+                    "one write",
+                    format!("{} writes to {} twice at once", author.worker, write.key),
+                );
             }
+            return Ok(());
+        }
+        let is_for_another = write
+            .changes
+            .iter()
+            .any(|change| matches!(change, LeaseChange::Owner(Some(owner)) if *owner != author.worker));
+        if is_for_another && !is_leader {
+            return violated("plan", format!("{} gives away {} and does not lead", author.worker, write.key));
+        }
+        Ok(())
+    }
+
+    /// Who has left gracefully has given back every lease that it knew to be its own.
+    fn check_left(&mut self, author: &Author, known: &BTreeSet<LeaseKey>) -> Result<(), Violation> {
+        self.log.push(format!("{} {} has left", self.now, author.worker));
+        self.oracle.counters.note(Situation::Left);
+        let is_kept = |lease: &&Lease| {
+            lease.own.holder == Some(author.holder) && !lease.is_finished() && known.contains(&lease.key)
         };
-        if !sent.is_orphaned {
-            self.made += 1;
-            self.replies
-                .insert(self.made, Answer { slot: sent.slot, worker: sent.worker, id: sent.id, content });
+        if let Some(lease) = self.table.leases().values().find(is_kept) {
+            return violated("trace", format!("{} has left and still holds {}", author.worker, lease.key));
         }
         Ok(())
     }
 
-    fn judge(
-        &mut self,
-        worker: &WorkerId,
-        holder: kcl_core::Nonce,
-        request: &StoreRequest,
-        before: Option<&kcl_core::Lease>,
-        reply: &StoreReply,
-    ) -> Result<(), Violation> {
-        let StoreRequest::UpdateLease(write) = request else { return Ok(()) };
-        if let StoreReply::Applied(after) = reply {
-            let before = before.expect("an applied update had a row");
-            self.oracle.check_accepted(worker, holder, write, before, after)?;
-        } else if let StoreReply::Refused(current) = reply {
-            self.oracle.note_refused(holder, current.as_ref());
+    pub(crate) fn apply_request(&mut self, number: u64) -> Result<(), Violation> {
+        let Some(sent) = self.requests.remove(&number) else { return Ok(()) };
+        let content = self.execute(&sent)?;
+        if sent.is_orphaned {
+            self.oracle.counters.note(Situation::LandedLate);
+        } else {
+            self.answer(&sent, content);
         }
         Ok(())
     }
 
-    fn deliver_reply(&mut self, number: u64) -> Result<(), Violation> {
+    pub(crate) fn answer(&mut self, sent: &Sent, content: Content) {
+        self.made += 1;
+        let written = written(&sent.request).cloned();
+        let answer = Answer { author: sent.author.clone(), id: sent.id, content, written };
+        self.replies.insert(self.made, answer);
+    }
+
+    /// What the store or the control plane makes of a request.
+    pub(crate) fn execute(&mut self, sent: &Sent) -> Result<Content, Violation> {
+        let request = match &sent.request {
+            Request::ListShards(filter) => return Ok(Content::Shards(Some(self.stream.listing(*filter)))),
+            Request::Store(request) => self.settings.fault.applied_to(request.clone()),
+        };
+        if let StoreRequest::ReadOwned(_) = &request
+            && self.lacks_index
+        {
+            self.oracle.counters.note(Situation::IndexMissing);
+            return Ok(Content::Store(Box::new(StoreReply::Owned(None))));
+        }
+        if let (StoreRequest::ReadOwned(_) | StoreRequest::ReadTable, Some(view)) =
+            (&request, &mut self.stale_view)
+        {
+            self.oracle.counters.note(Situation::StaleRead);
+            return Ok(Content::Store(Box::new(view.execute(&request))));
+        }
+        let StoreRequest::UpdateLease(write) = &request else {
+            if let StoreRequest::CreateLease(lease) = &request {
+                self.oracle.created(&lease.key);
+            }
+            return Ok(Content::Store(Box::new(self.table.execute(&request))));
+        };
+        let before = self.table.leases().get(&write.key).cloned();
+        self.note_force(write, before.as_ref());
+        let reply = self.table.execute(&request);
+        if let (StoreReply::Applied(after), Some(before)) = (&reply, &before) {
+            self.oracle.accepted(&sent.author, write, before, after, &self.stream)?;
+        } else if let StoreReply::Refused(current) = &reply {
+            self.oracle.refused(&sent.author, current.as_ref());
+        }
+        Ok(Content::Store(Box::new(reply)))
+    }
+
+    /// A hand-off that is about to be forced: its holder may go on believing, and the oracle must know.
+    fn note_force(&mut self, write: &LeaseWrite, before: Option<&Lease>) {
+        let Some(before) = before.filter(|before| before.checkpoint_owner.is_some()) else { return };
+        let ends_hand_off = write.changes.contains(&LeaseChange::CheckpointOwner(None));
+        let is_applied = write.conditions.iter().all(|condition| condition.holds(before));
+        if is_of_holder(write) || !ends_hand_off || !is_applied {
+            return;
+        }
+        for worker in self.slots.iter().flatten() {
+            let beliefs: Vec<_> = worker.beliefs(self.now).filter(|(_, key, _)| *key == before.key).collect();
+            for (author, key, deadline) in beliefs {
+                self.oracle.taken_by_force(&key, author.holder, deadline);
+            }
+        }
+    }
+
+    pub(crate) fn deliver_reply(&mut self, number: u64) -> Result<(), Violation> {
         let now = self.now;
-        let Some(answer) = self.replies.remove(&number) else { return Ok(()) };
-        let Some(worker) = self.slots[answer.slot].as_mut().filter(|worker| worker.id == answer.worker)
-        else {
-            return Ok(());
-        };
-        if worker.stalled_until > now {
-            self.replies.insert(number, answer);
-            self.advance(worker_wait(self.slots.iter().flatten(), now))?;
+        let Some(answer) = self.replies.get(&number) else { return Ok(()) };
+        let slot = answer.author.slot;
+        if self.is_stalled(slot) {
             return Ok(());
         }
+        let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.author == answer.author) else {
+            self.replies.remove(&number);
+            return Ok(());
+        };
         let local = worker.local(now);
+        let answer = self.replies.remove(&number).expect("looked up above");
         match answer.content {
             Content::Store(reply) => worker.coordinator.handle_reply(answer.id, *reply, local),
             Content::Shards(listing) => worker.coordinator.handle_shards(answer.id, listing, local),
         }
-        self.act(answer.slot)
+        self.act(slot)
     }
 
-    fn check(&self) -> Result<(), Violation> {
-        let beliefs = self
-            .slots
-            .iter()
-            .flatten()
-            .flat_map(|worker| worker.beliefs(self.now).into_iter().map(|key| (&worker.id, key)));
-        self.oracle.check_beliefs(beliefs)
+    fn is_stalled(&self, slot: usize) -> bool {
+        self.slots[slot].as_ref().is_some_and(|worker| worker.stalled_until > self.now)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Violation> {
+        self.oracle.beliefs(self.slots.iter().flatten().flat_map(|worker| worker.beliefs(self.now)))
     }
 }
 
@@ -417,25 +417,21 @@ impl Fault {
     }
 }
 
-/// Time until the first stalled worker wakes; what waits for it cannot arrive earlier.
-fn worker_wait<'a>(workers: impl Iterator<Item = &'a SimWorker>, now: Millis) -> Millis {
-    let wakes = workers.map(|worker| worker.stalled_until).filter(|until| *until > now);
-    wakes.min().map_or(Millis(1), |until| until.since(now))
-}
-
-fn chosen<T>(items: &BTreeMap<u64, T>, pick: u8) -> Option<u64> {
-    items.keys().nth(usize::from(pick) % items.len().max(1)).copied()
-}
-
-fn listed(index: usize) -> ListedShard {
-    ListedShard {
-        shard: ShardId::new(format!("shardId-{index:012}")).expect("valid"),
-        parents: std::collections::BTreeSet::new(),
-        hash_range: HashKeyRange::FULL,
-        starting_sequence: SequenceNumber::from_parts(0, index as u128),
-        is_open: true,
+/// The lease that a holder's write is about.
+fn written(request: &Request) -> Option<&LeaseKey> {
+    match request {
+        Request::Store(StoreRequest::UpdateLease(write)) if is_of_holder(write) => Some(&write.key),
+        Request::Store(_) | Request::ListShards(_) => None,
     }
+}
+
+pub(crate) fn chosen<T>(items: &BTreeMap<u64, T>, pick: u8) -> Option<u64> {
+    items.keys().nth(usize::from(pick) % items.len().max(1)).copied()
 }
 
 /// Far more than any honest exchange at one moment needs.
 const SETTLE_STEPS_MAX: usize = 100_000;
+/// How long a consumer may take to stop; short, so that schedules reach what follows when it takes longer.
+pub(crate) const DRAIN_TIMEOUT: Millis = Millis(4000);
+/// Short, so that lost rows come back within a schedule.
+const AUDIT_INTERVAL: Millis = Millis(2000);

@@ -133,24 +133,29 @@ impl Coordinator {
             Some(row) if row.is_finished() => self.parent_finished(key, parent),
             Some(_) => self.outbox.event(Event::AwaitingParent { key: key.clone(), parent: parent.clone() }),
             None => {
-                let purpose = Purpose::ParentListing(key.clone(), parent.clone());
-                self.outbox.list_shards(purpose, ShardFilter::AtTrimHorizon);
+                for filter in [ShardFilter::AtTrimHorizon, ShardFilter::All] {
+                    let purpose = Purpose::ParentListing(key.clone(), parent.clone(), filter);
+                    self.outbox.list_shards(purpose, filter);
+                }
             }
         }
     }
 
-    /// A missing parent does not matter if the shard itself was open at the trim horizon, for then its parents ended
-    /// before anything that is still retained. Otherwise the leader's audit restores the parent's row.
+    /// A missing parent does not matter if the stream no longer has it, or if the shard itself was open at the trim
+    /// horizon, for then its parents ended before anything that is still retained. Otherwise the leader's audit restores
+    /// the parent's row.
     pub(super) fn parent_listed(
         &mut self,
         key: &LeaseKey,
         parent: &ShardId,
+        filter: ShardFilter,
         listing: &[super::message::ListedShard],
     ) {
-        let is_first = listing.iter().any(|shard| LeaseKey::from(&shard.shard) == *key);
-        if is_first {
+        let lists_child = listing.iter().any(|shard| LeaseKey::from(&shard.shard) == *key);
+        let lists_parent = listing.iter().any(|shard| shard.shard == *parent);
+        if lists_child && (filter == ShardFilter::AtTrimHorizon || !lists_parent) {
             self.parent_finished(key, parent);
-        } else {
+        } else if filter == ShardFilter::All {
             self.outbox.event(Event::AwaitingParent { key: key.clone(), parent: parent.clone() });
         }
     }
@@ -376,6 +381,14 @@ impl Coordinator {
 
     fn execute(&mut self, key: &LeaseKey, id: CommandId, command: Command, now: Millis) {
         let aim = Aim::Command(id);
+        if let Some(held) = self.held(key)
+            && command.leads_to().is_some_and(|position| position < held.row.checkpoint)
+        {
+            let row = Box::new(held.row.clone());
+            self.complete(id, Outcome::Refused(row));
+            self.write_next(key, now);
+            return;
+        }
         match command {
             Command::Checkpoint(position) => {
                 self.send(key, aim, |row, me, nonce| LeaseWrite::checkpoint(row, me, position, nonce));

@@ -98,6 +98,17 @@ pub enum Command {
     Drained,
 }
 
+impl Command {
+    /// The position that the row will hold once the command, and for an intent its commit, is done.
+    pub(super) const fn leads_to(&self) -> Option<Position> {
+        match self {
+            Self::Checkpoint(position) | Self::Commit { position, .. } => Some(*position),
+            Self::Prepare { intent, .. } => Some(intent.position),
+            Self::Finish { .. } | Self::Drained => None,
+        }
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {

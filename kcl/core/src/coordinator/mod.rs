@@ -134,10 +134,13 @@ impl Coordinator {
         self.lock.is_leading(now)
     }
 
-    /// Leases that this worker believes to hold at `now`, with their deadlines.
+    /// Leases that this worker believes to hold at `now`, with their deadlines; one that is being given back, its consumer
+    /// stopped, is no longer held.
     pub fn held_leases(&self, now: Millis) -> impl Iterator<Item = (&Lease, Millis)> {
         self.tenures.values().filter_map(move |tenure| match tenure {
-            Tenure::Held(held) if now < held.deadline => Some((&held.row, held.deadline)),
+            Tenure::Held(held) if now < held.deadline && !held.is_given_back() => {
+                Some((&held.row, held.deadline))
+            }
             Tenure::Held(_) | Tenure::Reading | Tenure::Adopting => None,
         })
     }
@@ -207,10 +210,10 @@ impl Coordinator {
         let Some((purpose, _)) = self.outbox.answered(id) else { return };
         if let Purpose::Audit { is_first } = purpose {
             self.audited(is_first, listing, now);
-        } else if let Purpose::ParentListing(key, parent) = purpose
+        } else if let Purpose::ParentListing(key, parent, filter) = purpose
             && let Some(listing) = listing
         {
-            self.parent_listed(&key, &parent, &listing);
+            self.parent_listed(&key, &parent, filter, &listing);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::message::{Request, RequestId, Signal};
+use super::message::{Request, RequestId, ShardFilter, Signal};
 use crate::event::Event;
 use crate::id::{LeaseKey, ShardId};
 use crate::row::{LockVersion, StoreRequest};
@@ -23,8 +23,8 @@ pub(super) enum Purpose {
     CreateChild(LeaseKey, LeaseKey),
     /// A parent's row, for a lease that waits for it.
     Parent(LeaseKey, ShardId),
-    /// A listing that tells whether a missing parent matters.
-    ParentListing(LeaseKey, ShardId),
+    /// A listing by this filter that tells whether a missing parent matters.
+    ParentListing(LeaseKey, ShardId, ShardFilter),
     /// The index, or its stand-in.
     Owned,
     /// A full scan.
@@ -84,7 +84,7 @@ impl Outbox {
     }
 
     /// Queues a call to the control plane.
-    pub(super) fn list_shards(&mut self, purpose: Purpose, filter: super::message::ShardFilter) {
+    pub(super) fn list_shards(&mut self, purpose: Purpose, filter: ShardFilter) {
         self.patient.push_back((purpose, Request::ListShards(filter)));
     }
 

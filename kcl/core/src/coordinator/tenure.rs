@@ -118,6 +118,11 @@ impl Held {
         }
     }
 
+    /// Whether its consumer has stopped and only the write that gives it back is left.
+    pub(super) const fn is_given_back(&self) -> bool {
+        matches!(self.stage, Stage::Draining { stopped: true, .. })
+    }
+
     /// Whether a consumer may be running for it.
     pub(super) const fn has_consumer(&self) -> bool {
         match &self.stage {

@@ -12,7 +12,8 @@ use crate::time::Millis;
 
 /// One `UpdateItem` on a lease row: all conditions must hold, then all changes happen.
 ///
-/// The row must exist; a missing row refuses the write. Each write raises the counter by one unless it starts a
+/// The row must exist; a missing row refuses the write. A counter counts within one generation: a row that is deleted and
+/// created again starts from 0, so whoever names a counter names the generation too. Each write raises the counter by one unless it starts a
 /// hand-off, which leaves the counter so that the holder can go on renewing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseWrite {
@@ -109,6 +110,7 @@ impl LeaseWrite {
         }
         let conditions = vec![
             LeaseCondition::CounterIs(lease.counter),
+            LeaseCondition::GenerationIs(lease.own.generation),
             LeaseCondition::OwnerIs(Some(me.clone())),
             LeaseCondition::CheckpointOwnerIs(None),
         ];
@@ -120,17 +122,25 @@ impl LeaseWrite {
     pub fn renew(lease: &Lease, me: &WorkerId, nonce: Nonce) -> Self {
         Self {
             key: lease.key.clone(),
-            conditions: vec![LeaseCondition::CounterIs(lease.counter), LeaseCondition::HeldBy(me.clone())],
+            conditions: vec![
+                LeaseCondition::CounterIs(lease.counter),
+                LeaseCondition::GenerationIs(lease.own.generation),
+                LeaseCondition::HeldBy(me.clone()),
+            ],
             changes: vec![LeaseChange::RaiseCounter, LeaseChange::Nonce(nonce)],
         }
     }
 
-    /// Moves the checkpoint in one phase; refused while an intent is pending.
+    /// Moves the checkpoint in one phase; refused while an intent is pending. A state pointer describes the checkpoint
+    /// it was committed with, so it goes.
     #[must_use]
     pub fn checkpoint(lease: &Lease, me: &WorkerId, position: Position, nonce: Nonce) -> Self {
         let mut write = Self::renew(lease, me, nonce);
         write.conditions.push(LeaseCondition::NothingPending);
         write.changes.push(LeaseChange::Checkpoint(position));
+        if lease.own.state.is_some() {
+            write.changes.push(LeaseChange::State(None));
+        }
         write
     }
 
@@ -144,11 +154,7 @@ impl LeaseWrite {
         nonce: Nonce,
     ) -> Self {
         let mut write = Self::renew(lease, me, nonce);
-        write.conditions.extend([
-            LeaseCondition::NothingPending,
-            LeaseCondition::BatchIs(ordinal),
-            LeaseCondition::GenerationIs(lease.own.generation),
-        ]);
+        write.conditions.extend([LeaseCondition::NothingPending, LeaseCondition::BatchIs(ordinal)]);
         write.changes.push(LeaseChange::Pending(Some(intent)));
         write
     }
@@ -164,11 +170,7 @@ impl LeaseWrite {
         nonce: Nonce,
     ) -> Self {
         let mut write = Self::renew(lease, me, nonce);
-        write.conditions.extend([
-            LeaseCondition::PendingIs(position),
-            LeaseCondition::BatchIs(ordinal),
-            LeaseCondition::GenerationIs(lease.own.generation),
-        ]);
+        write.conditions.extend([LeaseCondition::PendingIs(position), LeaseCondition::BatchIs(ordinal)]);
         write.changes.extend([
             LeaseChange::Checkpoint(position),
             LeaseChange::Pending(None),
@@ -219,6 +221,7 @@ impl LeaseWrite {
         }
         let conditions = vec![
             LeaseCondition::CounterIs(lease.counter),
+            LeaseCondition::GenerationIs(lease.own.generation),
             LeaseCondition::OwnerIs(lease.owner.clone()),
             LeaseCondition::CheckpointOwnerIs(lease.checkpoint_owner.clone()),
         ];
