@@ -83,12 +83,21 @@ impl Situation {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counters {
     counts: BTreeMap<Situation, u64>,
+    is_off: bool,
 }
 
 impl Counters {
+    /// Counters that stay at zero, for a search in which histories that lead to one state are the same.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { is_off: true, ..Self::default() }
+    }
+
     /// Counts one more.
     pub fn note(&mut self, situation: Situation) {
-        *self.counts.entry(situation).or_default() += 1;
+        if !self.is_off {
+            *self.counts.entry(situation).or_default() += 1;
+        }
     }
 
     /// How often it came up.

@@ -16,15 +16,23 @@ impl World {
     /// The property that broke.
     pub fn lose_reply(&mut self, pick: u8) -> Result<(), Violation> {
         if let Some(number) = chosen(&self.replies, pick) {
-            if let Some(answer) = self.replies.get_mut(&number) {
-                answer.content = match answer.content {
-                    Content::Store(_) => Content::Store(Box::new(StoreReply::Unknown)),
-                    Content::Shards(_) => Content::Shards(None),
-                };
-            }
-            self.deliver_reply(number)?;
+            self.lose_number(number)?;
         }
         self.check()
+    }
+
+    /// Loses the reply of this number.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn lose_number(&mut self, number: u64) -> Result<(), Violation> {
+        if let Some(answer) = self.replies.get_mut(&number) {
+            answer.content = match answer.content {
+                Content::Store(_) => Content::Store(Box::new(StoreReply::Unknown)),
+                Content::Shards(_) => Content::Shards(None),
+            };
+        }
+        self.deliver_number(number)
     }
 
     /// Delivers one reply twice.
@@ -81,8 +89,15 @@ impl World {
     /// # Errors
     /// The property that broke.
     pub fn time_out_request(&mut self, pick: u8) -> Result<(), Violation> {
-        if let Some(number) = chosen(&self.requests, pick)
-            && let Some(sent) = self.requests.get_mut(&number)
+        chosen(&self.requests, pick).map_or(Ok(()), |number| self.time_out_number(number))
+    }
+
+    /// Gives up on the request of this number.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn time_out_number(&mut self, number: u64) -> Result<(), Violation> {
+        if let Some(sent) = self.requests.get_mut(&number)
             && !sent.is_orphaned
         {
             sent.is_orphaned = true;
@@ -107,7 +122,8 @@ impl World {
                 worker.stop_clock(until.since(worker.stalled_until.max(self.now)));
             }
             worker.stalled_until = until;
-            self.log.push(format!("{} {} stalls until {until}", self.now, worker.author.worker));
+            let id = worker.author.worker.clone();
+            self.say(|| format!("{id} stalls until {until}"));
         }
     }
 
@@ -115,7 +131,7 @@ impl World {
     pub fn crash(&mut self, slot: usize) {
         let now = self.now;
         if let Some(worker) = self.slots[slot].take() {
-            self.log.push(format!("{now} {} dies", worker.author.worker));
+            self.say(|| format!("{} dies", worker.author.worker));
             if worker.coordinator.is_leader(worker.local(now)) {
                 self.oracle.counters.note(Situation::LeaderDied);
             }
@@ -181,7 +197,7 @@ impl World {
         let is_mid_flight = self.table.leases().values().any(is_moving);
         let is_done = if pick % 2 == 0 { self.stream.split(pick >> 1) } else { self.stream.merge(pick >> 1) };
         if is_done {
-            self.log.push(format!("{} the stream is resharded", self.now));
+            self.say(|| "the stream is resharded".to_owned());
             if is_mid_flight {
                 self.oracle.counters.note(Situation::ReshardedMidFlight);
             }
@@ -207,7 +223,7 @@ impl World {
     pub fn delete_row(&mut self, pick: u8) {
         let idle = self.idle_leases();
         let Some(key) = idle.get(usize::from(pick) % idle.len().max(1)) else { return };
-        self.log.push(format!("{} the row of {key} is deleted", self.now));
+        self.say(|| format!("the row of {key} is deleted"));
         self.table.remove_lease(key);
         self.stale_view = None;
         self.oracle.row_deleted(key);
@@ -239,7 +255,7 @@ impl World {
             }
             self.oracle.processed(key, at + 1);
         }
-        self.log.push(format!("{} a foreign worker had {key}", self.now));
+        self.say(|| format!("a foreign worker had {key}"));
         self.table.execute(&StoreRequest::UpdateLease(LeaseWrite {
             key: key.clone(),
             conditions: Vec::new(),

@@ -9,7 +9,7 @@ use kcl_core::{
     LeaseWrite, ListedShard, Millis, Nonce, Request, RequestId, StoreReply, StoreRequest, WorkerId,
 };
 
-use crate::counters::Situation;
+use crate::counters::{Counters, Situation};
 use crate::oracle::{Author, Oracle, Violation, is_of_holder, violated};
 use crate::schedule::Work;
 use crate::sim_worker::SimWorker;
@@ -59,7 +59,7 @@ pub struct World {
     /// What scans and the index show in place of the table.
     pub(crate) stale_view: Option<LeaseTable>,
     pub(crate) lacks_index: bool,
-    pub(crate) log: Vec<String>,
+    log: Option<Vec<String>>,
 }
 
 /// A request on its way to the store.
@@ -80,6 +80,8 @@ pub(crate) struct Answer {
     pub(crate) content: Content,
     /// The lease that the holder's write was about.
     pub(crate) written: Option<LeaseKey>,
+    /// Whether it answers a write of a lease row, by a holder or not.
+    pub(crate) is_of_write: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +108,7 @@ impl World {
             made: 0,
             stale_view: None,
             lacks_index: false,
-            log: Vec::new(),
+            log: Some(Vec::new()),
         };
         for slot in 0..world.slots.len() {
             world.restart(slot);
@@ -114,10 +116,24 @@ impl World {
         world
     }
 
+    /// The same world without log and counters, so that histories that lead to one state are the same.
+    #[must_use]
+    pub fn forgetful(mut self) -> Self {
+        self.log = None;
+        self.oracle.counters = Counters::off();
+        self
+    }
+
     /// What happened, line by line, with world time.
     #[must_use]
     pub fn log(&self) -> &[String] {
-        &self.log
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(format!("{} {}", self.now, line()));
+        }
     }
 
     /// Lets time pass, then lets every worker that is not stalled act.
@@ -140,6 +156,24 @@ impl World {
         if let Some(number) = chosen(&self.requests, pick) {
             self.apply_request(number)?;
         }
+        self.check()
+    }
+
+    /// Applies the request of this number.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn apply_number(&mut self, number: u64) -> Result<(), Violation> {
+        self.apply_request(number)?;
+        self.check()
+    }
+
+    /// Delivers the reply of this number.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn deliver_number(&mut self, number: u64) -> Result<(), Violation> {
+        self.deliver_reply(number)?;
         self.check()
     }
 
@@ -190,7 +224,8 @@ impl World {
         if let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now) {
             let local = worker.local(now);
             worker.coordinator.handle_shutdown(local);
-            self.log.push(format!("{now} {} shuts down", worker.author.worker));
+            let id = worker.author.worker.clone();
+            self.say(|| format!("{id} shuts down"));
         }
         self.act(slot)
     }
@@ -205,6 +240,64 @@ impl World {
             worker.work(pick, work, &self.stream, &mut self.oracle, now);
         }
         self.act(slot)?;
+        self.check()
+    }
+
+    /// Requests on their way that write a lease row: what an exhaustive search delays, loses and reorders.
+    #[must_use]
+    pub fn lease_writes(&self) -> Vec<u64> {
+        let is_write = |sent: &Sent| matches!(sent.request, Request::Store(StoreRequest::UpdateLease(_)));
+        self.requests.iter().filter(|(_, sent)| is_write(sent)).map(|(number, _)| *number).collect()
+    }
+
+    /// Replies to writes of lease rows that are on their way to workers that listen.
+    #[must_use]
+    pub fn lease_replies(&self) -> Vec<u64> {
+        let is_heard = |answer: &Answer| answer.is_of_write && !self.is_stalled(answer.author.slot);
+        self.replies.iter().filter(|(_, answer)| is_heard(answer)).map(|(number, _)| *number).collect()
+    }
+
+    /// Everything on its way but writes of lease rows and their replies arrives.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn settle_all_but_writes(&mut self) -> Result<(), Violation> {
+        for _ in 0..SETTLE_STEPS_MAX {
+            let (writes, replies) = (self.lease_writes(), self.replies.keys());
+            let request = self.requests.keys().find(|number| !writes.contains(number)).copied();
+            let is_other = |number: &&u64| {
+                let answer = &self.replies[*number];
+                !answer.is_of_write && !self.is_stalled(answer.author.slot)
+            };
+            let reply = replies.into_iter().find(is_other).copied();
+            match (request, reply) {
+                (Some(number), _) => self.apply_request(number)?,
+                (None, Some(number)) => self.deliver_reply(number)?,
+                (None, None) => return self.check(),
+            }
+        }
+        violated("contract", format!("the workers never rest at {}", self.now))
+    }
+
+    /// Who believes to hold what: slot and lease.
+    #[must_use]
+    pub fn holders(&self) -> Vec<(usize, LeaseKey)> {
+        let beliefs = self.slots.iter().flatten().flat_map(|worker| worker.beliefs(self.now));
+        beliefs.map(|(author, key, _)| (author.slot, key)).collect()
+    }
+
+    /// Every consumer processes what there is and takes its next step.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn work_all(&mut self) -> Result<(), Violation> {
+        for slot in 0..self.slots.len() {
+            let now = self.now;
+            if let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now) {
+                worker.work_all(&self.stream, &mut self.oracle, now);
+            }
+            self.act(slot)?;
+        }
         self.check()
     }
 
@@ -226,7 +319,7 @@ impl World {
         let seed = self.incarnations;
         let ppm = self.settings.clock_skew_ppm;
         let skew = if slot.is_multiple_of(2) { ppm } else { -ppm };
-        self.log.push(format!("{} {worker} starts", self.now));
+        self.say(|| format!("{worker} starts"));
         let author = Author { slot, worker, holder: Nonce(u128::from(seed) << 64) };
         let settings = self.coordinator_settings(slot);
         self.slots[slot] = Some(SimWorker::start(settings, author, seed, skew, self.now));
@@ -250,7 +343,7 @@ impl World {
                 Event::Lost { .. } if was_stalled => self.oracle.counters.note(Situation::LoserAwoken),
                 _ => {}
             }
-            self.log.push(format!("{now} {}: {event:?}", author.worker));
+            self.say(|| format!("{}: {event:?}", author.worker));
         }
         for (id, request) in turn.requests {
             self.check_sent(&author, &request, is_leader)?;
@@ -299,7 +392,7 @@ impl World {
 
     /// Who has left gracefully has given back every lease that it knew to be its own.
     fn check_left(&mut self, author: &Author, known: &BTreeSet<LeaseKey>) -> Result<(), Violation> {
-        self.log.push(format!("{} {} has left", self.now, author.worker));
+        self.say(|| format!("{} has left", author.worker));
         self.oracle.counters.note(Situation::Left);
         let is_kept = |lease: &&Lease| {
             lease.own.holder == Some(author.holder) && !lease.is_finished() && known.contains(&lease.key)
@@ -324,7 +417,8 @@ impl World {
     pub(crate) fn answer(&mut self, sent: &Sent, content: Content) {
         self.made += 1;
         let written = written(&sent.request).cloned();
-        let answer = Answer { author: sent.author.clone(), id: sent.id, content, written };
+        let is_of_write = matches!(sent.request, Request::Store(StoreRequest::UpdateLease(_)));
+        let answer = Answer { author: sent.author.clone(), id: sent.id, content, written, is_of_write };
         self.replies.insert(self.made, answer);
     }
 

@@ -251,8 +251,8 @@ impl Coordinator {
                 self.lose(key, LossCause::RowDeleted);
                 return;
             };
-            let landed = write.unsettled.iter().find(|(nonce, _)| current.own.nonce == Some(*nonce)).copied();
-            if let Some((_, sent)) = landed {
+            let landed = write.landed_as(&current, sent);
+            if let Some(sent) = landed {
                 self.outbox.event(Event::AmbiguousWriteApplied { key: key.clone() });
                 self.applied(key, current, sent, now);
             } else if current.counter == held.row.counter

@@ -249,6 +249,9 @@ impl Coordinator {
 
     /// The next call to make; `now` is its send time, so ask right before sending.
     pub fn poll_request(&mut self, now: Millis) -> Option<(RequestId, Request)> {
+        if !self.lock.is_leading(now) {
+            self.outbox.forget_plans(&self.me);
+        }
         self.outbox.poll_request(now)
     }
 

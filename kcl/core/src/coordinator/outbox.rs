@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::message::{Request, RequestId, ShardFilter, Signal};
 use crate::event::Event;
-use crate::id::{LeaseKey, ShardId};
-use crate::row::{LockVersion, StoreRequest};
+use crate::id::{LeaseKey, ShardId, WorkerId};
+use crate::row::{LeaseChange, LockVersion, StoreRequest};
 use crate::time::Millis;
 
 /// Why a request was made; decides who handles its reply.
@@ -108,6 +108,14 @@ impl Outbox {
         Some((id, request))
     }
 
+    /// Drops the leader's writes that give leases to others than `me`, for it no longer leads.
+    pub(super) fn forget_plans(&mut self, me: &WorkerId) {
+        let is_kept = |(purpose, request): &(Purpose, Request)| {
+            !matches!(purpose, Purpose::Plan(_)) || !gives_away(request, me)
+        };
+        self.patient.retain(is_kept);
+    }
+
     pub(super) fn poll_signal(&mut self) -> Option<Signal> {
         self.signals.pop_front()
     }
@@ -137,6 +145,11 @@ impl Outbox {
             .filter(|purpose| is_meant(purpose))
             .count()
     }
+}
+
+fn gives_away(request: &Request, me: &WorkerId) -> bool {
+    let Request::Store(StoreRequest::UpdateLease(write)) = request else { return false };
+    write.changes.iter().any(|change| matches!(change, LeaseChange::Owner(Some(owner)) if owner != me))
 }
 
 /// Enough to renew a thousand leases within seconds at ordinary latencies, few enough not to flood a store that slows down.

@@ -97,6 +97,16 @@ pub(super) enum Step {
     RereadAt(Millis),
 }
 
+impl Write {
+    /// When the try that left `row` was sent, if it was one of this write: an earlier one, or the one sent at `sent`,
+    /// carried out twice by a layer below.
+    pub(super) fn landed_as(&self, row: &Lease, sent: Millis) -> Option<Millis> {
+        let nonce = row.own.nonce?;
+        let latest = self.write.nonce().map(|nonce| (nonce, sent));
+        self.unsettled.iter().copied().chain(latest).find(|(tried, _)| *tried == nonce).map(|(_, sent)| sent)
+    }
+}
+
 impl Held {
     /// When this lease needs attention next.
     pub(super) fn wake_at(&self) -> Millis {
