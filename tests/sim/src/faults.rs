@@ -160,7 +160,8 @@ impl World {
         let moving: Vec<&Lease> =
             self.table.leases().values().filter(|lease| lease.checkpoint_owner.is_some()).collect();
         let Some(lease) = moving.get(usize::from(pick >> 1) % moving.len().max(1)) else { return };
-        let victim = if pick % 2 == 0 { lease.checkpoint_owner.clone() } else { lease.owner.clone() };
+        let victim =
+            if pick.is_multiple_of(2) { lease.checkpoint_owner.clone() } else { lease.owner.clone() };
         let is_victim =
             |worker: &crate::sim_worker::SimWorker| Some(&worker.author.worker) == victim.as_ref();
         if let Some(slot) = self.slots.iter().position(|slot| slot.as_ref().is_some_and(is_victim)) {
@@ -195,7 +196,8 @@ impl World {
     pub fn reshard(&mut self, pick: u8) {
         let is_moving = |lease: &Lease| lease.checkpoint_owner.is_some() || lease.pending.is_some();
         let is_mid_flight = self.table.leases().values().any(is_moving);
-        let is_done = if pick % 2 == 0 { self.stream.split(pick >> 1) } else { self.stream.merge(pick >> 1) };
+        let is_done =
+            if pick.is_multiple_of(2) { self.stream.split(pick >> 1) } else { self.stream.merge(pick >> 1) };
         if is_done {
             self.say(|| "the stream is resharded".to_owned());
             if is_mid_flight {

@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::{
-    CoordinatorSettings, Event, InitialPosition, Lease, LeaseChange, LeaseCondition, LeaseKey, LeaseTable,
-    LeaseWrite, ListedShard, Millis, Nonce, Request, RequestId, StoreReply, StoreRequest, WorkerId,
+    CoordinatorSettings, Event, InitialPosition, Lease, LeaseChange, LeaseCondition, LeaseCounter, LeaseKey,
+    LeaseTable, LeaseWrite, ListedShard, Millis, Nonce, Request, RequestId, StoreReply, StoreRequest,
+    WorkerId,
 };
 
 use crate::counters::{Counters, Situation};
@@ -78,8 +79,8 @@ pub(crate) struct Answer {
     pub(crate) author: Author,
     pub(crate) id: RequestId,
     pub(crate) content: Content,
-    /// The lease that the holder's write was about.
-    pub(crate) written: Option<LeaseKey>,
+    /// The lease that the holder's write was about, and the counter it named.
+    pub(crate) written: Option<(LeaseKey, LeaseCounter)>,
     /// Whether it answers a write of a lease row, by a holder or not.
     pub(crate) is_of_write: bool,
 }
@@ -279,6 +280,23 @@ impl World {
         violated("contract", format!("the workers never rest at {}", self.now))
     }
 
+    /// Producers put one record into an open shard.
+    pub fn put(&mut self, pick: u8) {
+        self.stream.put(pick, 1);
+    }
+
+    /// Whether the author of this request no longer waits for it.
+    #[must_use]
+    pub fn is_given_up(&self, number: u64) -> bool {
+        self.requests.get(&number).is_some_and(|sent| sent.is_orphaned)
+    }
+
+    /// Slots in which a process runs that does not stand still.
+    #[must_use]
+    pub fn running(&self) -> Vec<usize> {
+        (0..self.slots.len()).filter(|slot| self.slots[*slot].is_some() && !self.is_stalled(*slot)).collect()
+    }
+
     /// Who believes to hold what: slot and lease.
     #[must_use]
     pub fn holders(&self) -> Vec<(usize, LeaseKey)> {
@@ -336,12 +354,10 @@ impl World {
         let was_stalled = worker.stalled_until > Millis(0);
         let has_left = worker.is_finished.then(|| worker.known.clone());
         for event in turn.events {
-            match &event {
-                Event::AmbiguousWriteApplied { .. } => {
-                    self.oracle.counters.note(Situation::AmbiguousWriteApplied);
-                }
-                Event::Lost { .. } if was_stalled => self.oracle.counters.note(Situation::LoserAwoken),
-                _ => {}
+            if matches!(event, Event::AmbiguousWriteApplied { .. }) {
+                self.oracle.counters.note(Situation::AmbiguousWriteApplied);
+            } else if was_stalled && matches!(event, Event::Lost { .. }) {
+                self.oracle.counters.note(Situation::LoserAwoken);
             }
             self.say(|| format!("{}: {event:?}", author.worker));
         }
@@ -361,15 +377,18 @@ impl World {
         Ok(())
     }
 
-    /// One write in flight per row and holder; plans only while leading.
+    /// One write in flight per row and tenure, which is to say that no counter is named twice at once; plans only while
+    /// leading.
     fn check_sent(&self, author: &Author, request: &Request, is_leader: bool) -> Result<(), Violation> {
         let Request::Store(StoreRequest::UpdateLease(write)) = request else { return Ok(()) };
-        if is_of_holder(write) {
-            let is_same = |other: &Author, key: Option<&LeaseKey>| other == author && key == Some(&write.key);
+        if let Some(target) = written(request) {
+            let is_same = |other: &Author, named: Option<&(LeaseKey, LeaseCounter)>| {
+                other == author && named == Some(&target)
+            };
             let on_its_way = self
                 .requests
                 .values()
-                .any(|sent| !sent.is_orphaned && is_same(&sent.author, written(&sent.request)));
+                .any(|sent| !sent.is_orphaned && is_same(&sent.author, written(&sent.request).as_ref()));
             let unanswered =
                 self.replies.values().any(|answer| is_same(&answer.author, answer.written.as_ref()));
             if on_its_way || unanswered {
@@ -416,7 +435,7 @@ impl World {
 
     pub(crate) fn answer(&mut self, sent: &Sent, content: Content) {
         self.made += 1;
-        let written = written(&sent.request).cloned();
+        let written = written(&sent.request);
         let is_of_write = matches!(sent.request, Request::Store(StoreRequest::UpdateLease(_)));
         let answer = Answer { author: sent.author.clone(), id: sent.id, content, written, is_of_write };
         self.replies.insert(self.made, answer);
@@ -511,12 +530,13 @@ impl Fault {
     }
 }
 
-/// The lease that a holder's write is about.
-fn written(request: &Request) -> Option<&LeaseKey> {
-    match request {
-        Request::Store(StoreRequest::UpdateLease(write)) if is_of_holder(write) => Some(&write.key),
-        Request::Store(_) | Request::ListShards(_) => None,
-    }
+/// The lease that a holder's write is about, and the counter it names.
+fn written(request: &Request) -> Option<(LeaseKey, LeaseCounter)> {
+    let Request::Store(StoreRequest::UpdateLease(write)) = request else { return None };
+    let counter = write.conditions.iter().find_map(|condition| {
+        if let LeaseCondition::CounterIs(counter) = condition { Some(*counter) } else { None }
+    });
+    counter.filter(|_| is_of_holder(write)).map(|counter| (write.key.clone(), counter))
 }
 
 pub(crate) fn chosen<T>(items: &BTreeMap<u64, T>, pick: u8) -> Option<u64> {

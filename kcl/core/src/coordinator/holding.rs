@@ -240,10 +240,17 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn hold_replied(&mut self, key: &LeaseKey, reply: StoreReply, sent: Millis, now: Millis) {
+    pub(super) fn hold_replied(
+        &mut self,
+        key: &LeaseKey,
+        nonce: Nonce,
+        reply: StoreReply,
+        sent: Millis,
+        now: Millis,
+    ) {
         let (me, holder) = (self.me.clone(), self.holder);
         let Some(held) = self.held(key) else { return };
-        let Some(write) = held.write.as_mut().filter(|write| write.step == Step::Sent) else { return };
+        let Some(write) = held.write.as_mut().filter(|write| write.awaits(Step::Sent, nonce)) else { return };
         if let StoreReply::Applied(row) = reply {
             self.applied(key, row, sent, now);
         } else if let StoreReply::Refused(current) = reply {
@@ -267,19 +274,19 @@ impl Coordinator {
             write.step = Step::ResendAt(now + RETRY_PAUSE);
             self.outbox.event(Event::Throttled);
         } else {
-            if let Some(nonce) = write.write.nonce() {
-                write.unsettled.push((nonce, sent));
-            }
+            write.unsettled.push((nonce, sent));
             write.step = Step::Reading;
             self.outbox.event(Event::WriteAmbiguous { key: key.clone() });
-            self.outbox.store(Purpose::Settle(key.clone()), StoreRequest::ReadLease(key.clone()));
+            self.outbox.store(Purpose::Settle(key.clone(), nonce), StoreRequest::ReadLease(key.clone()));
         }
     }
 
-    pub(super) fn settle_replied(&mut self, key: &LeaseKey, reply: StoreReply, now: Millis) {
+    pub(super) fn settle_replied(&mut self, key: &LeaseKey, nonce: Nonce, reply: StoreReply, now: Millis) {
         let (me, holder) = (self.me.clone(), self.holder);
         let Some(held) = self.held(key) else { return };
-        let Some(write) = held.write.as_mut().filter(|write| write.step == Step::Reading) else { return };
+        let Some(write) = held.write.as_mut().filter(|write| write.awaits(Step::Reading, nonce)) else {
+            return;
+        };
         let StoreReply::Lease(row) = reply else {
             write.step = Step::RereadAt(now + RETRY_PAUSE);
             return;
@@ -480,7 +487,8 @@ impl Coordinator {
         }
         write.step = Step::Sent;
         let request = StoreRequest::UpdateLease(write.write.clone());
-        self.outbox.store(Purpose::Hold(key.clone()), request);
+        let nonce = write.nonce();
+        self.outbox.store(Purpose::Hold(key.clone(), nonce), request);
     }
 
     fn repeat_rested_write(&mut self, key: &LeaseKey, now: Millis) {
@@ -489,7 +497,8 @@ impl Coordinator {
             Step::ResendAt(at) if at <= now => self.resend(key, None),
             Step::RereadAt(at) if at <= now => {
                 write.step = Step::Reading;
-                self.outbox.store(Purpose::Settle(key.clone()), StoreRequest::ReadLease(key.clone()));
+                let purpose = Purpose::Settle(key.clone(), write.nonce());
+                self.outbox.store(purpose, StoreRequest::ReadLease(key.clone()));
             }
             Step::ResendAt(_) | Step::RereadAt(_) | Step::Sent | Step::Reading => {}
         }

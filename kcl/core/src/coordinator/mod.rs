@@ -184,8 +184,8 @@ impl Coordinator {
         match purpose {
             Purpose::Discover(key) => self.discover_replied(&key, reply, now),
             Purpose::Adopt(key) => self.adopt_replied(&key, reply, sent, now),
-            Purpose::Hold(key) => self.hold_replied(&key, reply, sent, now),
-            Purpose::Settle(key) => self.settle_replied(&key, reply, now),
+            Purpose::Hold(key, nonce) => self.hold_replied(&key, nonce, reply, sent, now),
+            Purpose::Settle(key, nonce) => self.settle_replied(&key, nonce, reply, now),
             Purpose::CreateChild(key, child) => self.child_replied(&key, &child, &reply, now),
             Purpose::Parent(key, parent) => self.parent_replied(&key, &parent, reply),
             Purpose::Owned => self.owned_replied(reply, now),

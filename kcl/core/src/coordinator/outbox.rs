@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::message::{Request, RequestId, ShardFilter, Signal};
 use crate::event::Event;
-use crate::id::{LeaseKey, ShardId, WorkerId};
+use crate::id::{LeaseKey, Nonce, ShardId, WorkerId};
 use crate::row::{LeaseChange, LockVersion, StoreRequest};
 use crate::time::Millis;
 
@@ -15,10 +15,10 @@ pub(super) enum Purpose {
     Discover(LeaseKey),
     /// The conditional renewal that adopts.
     Adopt(LeaseKey),
-    /// A write of the holder.
-    Hold(LeaseKey),
-    /// A read that settles a write of the holder.
-    Settle(LeaseKey),
+    /// A write of the holder, known by its nonce: its reply may come when the tenure has been lost and another has begun.
+    Hold(LeaseKey, Nonce),
+    /// A read that settles a write of the holder, whose last try had this nonce.
+    Settle(LeaseKey, Nonce),
     /// A child's row, created on behalf of a shard that ends: the shard's lease, then the child's.
     CreateChild(LeaseKey, LeaseKey),
     /// A parent's row, for a lease that waits for it.
@@ -63,8 +63,8 @@ impl Outbox {
     pub(super) fn store(&mut self, purpose: Purpose, request: StoreRequest) {
         let queue = match purpose {
             Purpose::Adopt(_)
-            | Purpose::Hold(_)
-            | Purpose::Settle(_)
+            | Purpose::Hold(..)
+            | Purpose::Settle(..)
             | Purpose::LockRead
             | Purpose::LockWrite(_)
             | Purpose::Presence

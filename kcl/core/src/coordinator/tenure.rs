@@ -98,12 +98,21 @@ pub(super) enum Step {
 }
 
 impl Write {
+    /// The nonce of the try that was sent last.
+    pub(super) fn nonce(&self) -> Nonce {
+        self.write.nonce().expect("a holder's write carries a nonce")
+    }
+
+    /// Whether the reply to the try with this nonce, or to the read that settles it, is awaited.
+    pub(super) fn awaits(&self, step: Step, nonce: Nonce) -> bool {
+        self.step == step && self.nonce() == nonce
+    }
+
     /// When the try that left `row` was sent, if it was one of this write: an earlier one, or the one sent at `sent`,
     /// carried out twice by a layer below.
     pub(super) fn landed_as(&self, row: &Lease, sent: Millis) -> Option<Millis> {
-        let nonce = row.own.nonce?;
-        let latest = self.write.nonce().map(|nonce| (nonce, sent));
-        self.unsettled.iter().copied().chain(latest).find(|(tried, _)| *tried == nonce).map(|(_, sent)| sent)
+        let mut tries = self.unsettled.iter().copied().chain([(self.nonce(), sent)]);
+        tries.find(|(nonce, _)| row.own.nonce == Some(*nonce)).map(|(_, sent)| sent)
     }
 }
 
