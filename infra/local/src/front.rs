@@ -5,7 +5,7 @@
 //!  request ──▶ no: 403 ──── yes ─────▶ Kinesis_20131202.*  ──▶ Kinesis
 //!                                      DynamoDB_20120810.* ──▶ DynamoDB
 //!                                      any other target    ──▶ 400
-//!                                      none                ──▶ S3, path style
+//!                                      none                ──▶ S3, path style; /_leasehold/throttle ──▶ the knob
 //! ```
 //!
 //! The services know nothing of each other. Signatures are not checked: whoever reaches the loopback address may do
@@ -13,6 +13,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -23,6 +24,7 @@ use http_body_util::{BodyExt, Limited};
 use crate::dynamodb::DynamoDb;
 use crate::kinesis::KinesisServer;
 use crate::s3::ObjectStore;
+use crate::throttle::{THROTTLE_PATH, Throttle};
 use crate::wire::error_response;
 
 /// The services behind the port.
@@ -30,6 +32,7 @@ pub(crate) struct Front {
     pub(crate) kinesis: KinesisServer,
     pub(crate) dynamodb: DynamoDb,
     pub(crate) s3: ObjectStore,
+    pub(crate) throttle: Throttle,
 }
 
 /// Answers one request.
@@ -37,22 +40,30 @@ pub(crate) async fn answer(State(front): State<Arc<Front>>, request: Request) ->
     if let Err(refusal) = check_caller(request.uri(), request.headers()) {
         return error_response(StatusCode::FORBIDDEN, "AccessDeniedException", &refusal);
     }
+    let is_knob = request.uri().path() == THROTTLE_PATH;
     let target = match request.headers().get("x-amz-target").map(|value| value.to_str()) {
+        None if is_knob => None,
         None => return front.s3.call(request).await,
-        Some(target) => target.unwrap_or_default().to_owned(),
+        Some(target) => Some(target.unwrap_or_default().to_owned()),
     };
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await.map(|body| body.to_bytes()) else {
         let message = format!("the body is not complete, or has more than {BODY_BYTES_MAX} bytes");
         return error_response(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", &message);
     };
-    route(&front, &target, &parts.headers, body).await
+    match target {
+        Some(target) => route(&front, &target, &parts.headers, body).await,
+        None => front.throttle.control(&parts.method, &body, Instant::now()),
+    }
 }
 
 async fn route(front: &Front, target: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
     match target.split_once('.') {
         Some(("Kinesis_20131202", operation)) => front.kinesis.call(operation, headers, body).await,
-        Some(("DynamoDB_20120810", operation)) => front.dynamodb.call(operation, body).await,
+        Some(("DynamoDB_20120810", operation)) => match front.throttle.refusal(Instant::now()) {
+            Some(refusal) => refusal,
+            None => front.dynamodb.call(operation, body).await,
+        },
         Some(_) | None => {
             let message = format!("x-amz-target {target:?}: only Kinesis, DynamoDB and S3 are served here");
             error_response(StatusCode::BAD_REQUEST, "UnknownOperationException", &message)

@@ -14,6 +14,9 @@
 //! Not for production and not a security boundary: signatures are ignored. Only the loopback address is bound, and
 //! requests that a web page of another site could have caused are refused.
 //!
+//! On request DynamoDB throttles for a while, so that its clients can be tried: `PUT /_leasehold/throttle` with
+//! `{"share": 0.5, "seconds": 20}`.
+//!
 //! Not offered: CloudWatch, IAM, KMS, versions of objects, access control lists, DynamoDB streams and backups.
 
 mod clock;
@@ -24,6 +27,7 @@ mod kinesis;
 mod s3;
 mod services;
 mod settings;
+mod throttle;
 mod wire;
 
 pub use error::LocalError;

@@ -17,6 +17,7 @@ use crate::dynamodb::DynamoDb;
 use crate::front::{self, Front};
 use crate::kinesis::KinesisServer;
 use crate::s3::ObjectStore;
+use crate::throttle::Throttle;
 use crate::{LocalError, LocalSettings};
 
 /// Kinesis, DynamoDB and S3 on one loopback port, until dropped or [shut down](Services::shutdown).
@@ -53,6 +54,7 @@ impl Services {
             kinesis: KinesisServer::open(&settings, stop.clone())?,
             dynamodb: DynamoDb::open(&settings.dynamodb_storage)?,
             s3: ObjectStore::open(&settings.data_dir)?,
+            throttle: Throttle::default(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("leasehold-local")

@@ -94,6 +94,7 @@ pub(crate) enum ControlPlaneChoice {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = SERVICES_HELP)]
 pub(crate) struct ServicesArguments {
     /// Folder for objects; tables and streams are kept in memory
     #[arg(long, default_value = "leasehold-services")]
@@ -233,6 +234,11 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found, 4 lease table of somebody else,
 5 service not reachable.";
+
+const SERVICES_HELP: &str = r#"To see workers while their lease table throttles, let DynamoDB refuse a part of all calls for a while:
+  curl -X PUT localhost:4566/_leasehold/throttle -d '{"share": 0.5, "seconds": 20}'
+GET on the same address says what is on and how many calls were refused; DELETE ends it early. Refused calls have no
+effect and fail with ProvisionedThroughputExceededException and ThrottlingException in turn."#;
 
 const RUN_HELP: &str = "Credentials and region come from the SDK's usual sources. The first SIGINT or SIGTERM stops gracefully: batches are
 finished and leases given back; the second stops at once, and the leases expire.

@@ -5,6 +5,7 @@ mod front;
 mod kinesis;
 mod kinesis_restart;
 mod s3;
+mod throttle;
 
 use std::time::Duration;
 
