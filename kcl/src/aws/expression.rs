@@ -223,13 +223,13 @@ mod tests {
         assert_eq!(
             rendered.condition_expression().as_deref(),
             Some(
-                "attribute_exists(#leaseKey) AND #leaseCounter = :v0 AND (#checkpointOwner = :v1 OR \
-                 (#leaseOwner = :v2 AND attribute_not_exists(#checkpointOwner)))"
+                "attribute_exists(#leaseKey) AND #leaseCounter = :v0 AND #lhGeneration = :v1 AND \
+                 (#checkpointOwner = :v2 OR (#leaseOwner = :v3 AND attribute_not_exists(#checkpointOwner)))"
             )
         );
-        assert_eq!(rendered.update_expression().as_deref(), Some("SET #lhNonce = :v4 ADD #leaseCounter :v3"));
+        assert_eq!(rendered.update_expression().as_deref(), Some("SET #lhNonce = :v5 ADD #leaseCounter :v4"));
         let values = rendered.values().expect("some");
-        assert_eq!((values.get(":v1"), values.get(":v4")), (Some(&s("me")), Some(&s(format!("{:032x}", 1)))));
+        assert_eq!((values.get(":v2"), values.get(":v5")), (Some(&s("me")), Some(&s(format!("{:032x}", 1)))));
     }
 
     #[test]
@@ -237,8 +237,8 @@ mod tests {
         let intent = kcl_core::PendingCheckpoint { position: Position::TrimHorizon, state: "x".into() };
         let write = LeaseWrite::prepare(&lease(), &me(), kcl_core::BatchOrdinal(0), intent, Nonce(1));
         let condition = render(&write).condition_expression().expect("some");
-        assert!(condition.contains("(#lhBatch = :v3 OR attribute_not_exists(#lhBatch))"), "{condition}");
-        assert!(condition.ends_with("AND #lhGeneration = :v4"), "{condition}");
+        assert!(condition.contains("AND #lhGeneration = :v1 AND"), "{condition}");
+        assert!(condition.ends_with("(#lhBatch = :v4 OR attribute_not_exists(#lhBatch))"), "{condition}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::time::Millis;
 /// One `UpdateItem` on a lease row: all conditions must hold, then all changes happen.
 ///
 /// The row must exist; a missing row refuses the write. A counter counts within one generation: a row that is deleted and
-/// created again starts from 0, so whoever names a counter names the generation too. Each write raises the counter by one unless it starts a
-/// hand-off, which leaves the counter so that the holder can go on renewing.
+/// created again starts from 0, so whoever names a counter names the generation too. Each write raises the counter by one
+/// unless it starts a hand-off, which leaves the counter so that the holder can go on renewing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseWrite {
     /// The row.
@@ -231,7 +231,8 @@ impl LeaseWrite {
     /// Starts moving a live lease to `worker`; the counter stays, so that the holder goes on renewing until it is done.
     ///
     /// It carries no nonce, the only own write without one: it must not hide the nonce of the holder's last write, by which
-    /// the holder settles a lost reply. `holder` is the worker observed as owner. Refused while an intent is pending: a batch in commit is not moved for balance.
+    /// the holder settles a lost reply. `holder` is the worker observed as owner. Refused while an intent is pending: a
+    /// batch in commit is not moved for balance.
     #[must_use]
     pub fn hand_off(lease: &Lease, holder: &WorkerId, worker: &WorkerId) -> Self {
         Self {
