@@ -28,6 +28,18 @@ pub enum HaltKind {
     Contract,
 }
 
+impl HaltReason {
+    /// The reason as the lease row tells it, cut to a length that keeps the row small.
+    pub(crate) fn row_text(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(text.floor_char_boundary(ROW_TEXT_BYTES_MAX));
+        text
+    }
+}
+
+/// A row of 1 KB costs one write unit; a reason of this size leaves room for the rest of most rows.
+const ROW_TEXT_BYTES_MAX: usize = 512;
+
 impl fmt::Display for HaltReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.kind, self.detail)

@@ -118,7 +118,7 @@ pub use error::{Error, ErrorKind};
 pub use halt::{HaltKind, HaltReason};
 pub use kcl_core::{
     BatchOrdinal, DrainReason, FencingToken, Generation, HashKey, HashKeyRange, InitialPosition, Lease,
-    LeaseCounter, PendingCheckpoint, Position, RecordPosition, SequenceNumber, ShardId, WorkerId,
+    LeaseCounter, PendingCheckpoint, Position, RecordPosition, Resolution, SequenceNumber, ShardId, WorkerId,
 };
 pub use memory::{
     FaultyLeaseStore, FaultyStream, MemoryLeaseStore, MemoryStream, StoreFault, StreamCall, StreamFault,

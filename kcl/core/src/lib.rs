@@ -27,7 +27,7 @@ pub use id::{
 pub use position::{Position, RecordPosition};
 pub use row::{
     LeaderLock, Lease, LeaseChange, LeaseCondition, LeaseRowState, LeaseTable, LeaseWrite, LockCondition,
-    LockVersion, PendingCheckpoint, StoreReply, StoreRequest, TableView, WorkerRow,
+    LockVersion, PendingCheckpoint, Resolution, StoreReply, StoreRequest, TableView, WorkerRow,
 };
 pub use sequence::{InvalidSequenceNumber, SequenceNumber};
 pub use shard_graph::{first_leases, initial_filter, missing_leases};

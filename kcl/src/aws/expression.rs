@@ -178,6 +178,10 @@ impl Rendered {
             LeaseChange::FinalState(pointer) => self.set(column::FINAL_STATE, s(pointer.as_str())),
             LeaseChange::Failover(failover) => self.set(column::FAILOVER, n(failover.0)),
             LeaseChange::BoundTo(position) => self.set(column::BOUND, s(column::bound(*position))),
+            LeaseChange::Halt(reason) => self.set_or_remove(column::HALT, reason.clone().map(s)),
+            LeaseChange::Resolution(resolution) => {
+                self.set_or_remove(column::RESOLUTION, resolution.map(|resolution| s(resolution.column())));
+            }
         }
     }
 

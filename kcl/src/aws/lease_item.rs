@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use kcl_core::{
     BatchOrdinal, Generation, HashKey, HashKeyRange, Lease, LeaseCounter, LeaseKey, LeaseRowState, Millis,
-    Nonce, PendingCheckpoint, Position, ShardId, WorkerId,
+    Nonce, PendingCheckpoint, Position, Resolution, ShardId, WorkerId,
 };
 
 use super::item::{ENTITY_TYPE, InvalidItem, Item, KEY, n, number, parsed, required, s, text, text_set};
@@ -35,6 +35,8 @@ pub(super) const FINAL_STATE: &str = "lhFinal";
 pub(super) const FAILOVER: &str = "lhFailover";
 pub(super) const START: &str = "lhStart";
 pub(super) const BOUND: &str = "lhBound";
+pub(super) const HALT: &str = "lhHalt";
+pub(super) const RESOLUTION: &str = "lhResolution";
 
 /// The item of a new row. Absent values and empty sets are left out: DynamoDB refuses them.
 pub(super) fn encode(lease: &Lease) -> Item {
@@ -71,6 +73,8 @@ pub(super) fn encode(lease: &Lease) -> Item {
     put(FAILOVER, lease.own.failover.map(|failover| n(failover.0)));
     put(START, lease.own.start_epoch_millis.map(n));
     put(BOUND, lease.own.bound_to.map(|position| s(bound(position))));
+    put(HALT, lease.own.halt.clone().map(s));
+    put(RESOLUTION, lease.own.resolution.map(|resolution| s(resolution.column())));
     item
 }
 
@@ -98,6 +102,8 @@ pub(super) fn decode(item: &Item) -> Result<Lease, InvalidItem> {
             failover: number(item, FAILOVER)?.map(Millis),
             start_epoch_millis: number(item, START)?,
             bound_to: parsed(item, BOUND, parse_bound)?,
+            halt: text(item, HALT)?.map(str::to_owned),
+            resolution: parsed(item, RESOLUTION, parse_resolution)?,
         },
     })
 }
@@ -133,6 +139,11 @@ fn parse_bound(text: &str) -> Result<Position, String> {
     let (checkpoint, sub_sequence) = text.split_once('/').ok_or_else(invalid)?;
     let sub_sequence = sub_sequence.parse().map_err(|_| invalid())?;
     Position::from_columns(checkpoint, sub_sequence).map_err(|error| error.to_string())
+}
+
+fn parse_resolution(text: &str) -> Result<Resolution, String> {
+    let found = Resolution::ALL.into_iter().find(|resolution| resolution.column() == text);
+    found.ok_or_else(|| format!("is {text:?} and not a resolution that this release knows"))
 }
 
 fn parse_nonce(text: &str) -> Result<Nonce, String> {
@@ -209,8 +220,16 @@ mod tests {
         let pointers = || option::of("[a-z/]{1,9}");
         let numbers = (any::<u64>(), any::<u64>(), option::of(any::<u64>()), option::of(any::<u64>()));
         let nonces = (option::of(any::<u128>()), option::of(any::<u128>()));
-        (nonces, numbers, pointers(), pointers(), option::of(positions())).prop_map(
-            |((nonce, holder), (generation, batch, failover, start), state, final_state, bound_to)| {
+        let decisions = (pointers(), option::of(prop::sample::select(Resolution::ALL.to_vec())));
+        (nonces, numbers, pointers(), pointers(), option::of(positions()), decisions).prop_map(
+            |(
+                (nonce, holder),
+                (generation, batch, failover, start),
+                state,
+                final_state,
+                bound_to,
+                (halt, resolution),
+            )| {
                 LeaseRowState {
                     nonce: nonce.map(Nonce),
                     holder: holder.map(Nonce),
@@ -221,6 +240,8 @@ mod tests {
                     failover: failover.map(Millis),
                     start_epoch_millis: start,
                     bound_to,
+                    halt,
+                    resolution,
                 }
             },
         )

@@ -180,6 +180,9 @@ async fn stand_still(context: &mut ShardContext, parts: &ShardParts) {
     if let Some(reason) = &reason {
         tracing::error!(kind = %reason.kind, detail = %reason.detail, "the shard stands still until an operator acts");
         parts.gauge.update(|health| health.state = ShardState::Halted(reason.clone()));
+        if let Err(error) = context.order(Command::Halt(reason.row_text())).await {
+            tracing::debug!(?error, "the row does not say why the shard stands still");
+        }
     }
     let tenure = context.tenure().clone();
     loop {

@@ -211,19 +211,52 @@ pub(crate) struct LeasesArguments {
 pub(crate) enum LeasesCommand {
     /// One line per shard: owner, checkpoint, batch, and what is pending
     List {
-        /// The settings file; names the table
-        #[arg(long)]
-        config: Option<PathBuf>,
-        /// Name of the lease table
-        #[arg(long, conflicts_with = "config")]
-        table: Option<String>,
-        /// Address of DynamoDB; without it, AWS
-        #[arg(long)]
-        endpoint: Option<String>,
+        #[command(flatten)]
+        table: TableArguments,
         /// Print a JSON array
         #[arg(long)]
         json: bool,
     },
+    /// Decide about a shard that stands still, which `leases list` shows with its reason
+    #[command(after_help = RESOLVE_HELP)]
+    Resolve {
+        /// The shard, for example shardId-000000000003
+        shard: String,
+        #[command(flatten)]
+        decision: DecisionArguments,
+        #[command(flatten)]
+        table: TableArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TableArguments {
+    /// The settings file; names the table
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of the lease table
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) table: Option<String>,
+    /// Address of DynamoDB; without it, AWS
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct DecisionArguments {
+    /// Try again what failed: the cause is mended
+    #[arg(long)]
+    pub(crate) retry: bool,
+    /// Objects that lie under the pending batch's names count as its objects, whatever they hold
+    #[arg(long)]
+    pub(crate) accept_existing: bool,
+    /// Drop the pending batch and write its records again under new names, in a new generation
+    #[arg(long)]
+    pub(crate) rewrite: bool,
+    /// Give up the pending batch's range, record it as a gap in a manifest, and go on after it
+    #[arg(long)]
+    pub(crate) record_gap: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -239,6 +272,18 @@ const SERVICES_HELP: &str = r#"To see workers while their lease table throttles,
   curl -X PUT localhost:4566/_leasehold/throttle -d '{"share": 0.5, "seconds": 20}'
 GET on the same address says what is on and how many calls were refused; DELETE ends it early. Refused calls have no
 effect and fail with ProvisionedThroughputExceededException and ThrottlingException in turn."#;
+
+const RESOLVE_HELP: &str = "The decision is written into the shard's lease row, on the condition that nothing has changed since it was read. The
+worker that holds the shard notices within a third of its failover time, gives the shard up, takes it again and carries
+the decision out; `leases list` shows when it is done.
+
+  --retry            always allowed. Nothing is lost or doubled.
+  --accept-existing  after a conflict. The batch is what the other writer left; compare the objects first.
+  --rewrite          its records are written again. Objects of the dropped batch that lie there already are named by no
+                     manifest, but a reader that ignores manifests sees their records twice. Records that the stream no
+                     longer holds are lost: nothing can be read before its retention.
+  --record-gap       its records are not written, and sessions go on as if there had been none. Objects of it that lie
+                     there already are named by no manifest.";
 
 const RUN_HELP: &str = "Credentials and region come from the SDK's usual sources. The first SIGINT or SIGTERM stops gracefully: batches are
 finished and leases given back; the second stops at once, and the leases expire.

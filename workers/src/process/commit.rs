@@ -10,8 +10,8 @@ use super::error::ProcessError;
 use crate::pipeline::PipelineState;
 use crate::settings::Compression;
 use crate::sink::{
-    ClosedBatch, Manifest, ManifestObject, NewObject, ObjectMetadata, ObjectStore, PutOutcome, ShardNames,
-    StoreError, hex,
+    BatchId, ClosedBatch, Manifest, ManifestObject, NewObject, ObjectMetadata, ObjectStore, PutOutcome,
+    ShardNames, StoreError, hex,
 };
 
 /// A closed batch with the state after it, on its way.
@@ -20,6 +20,21 @@ pub(super) struct Pending {
     pub(super) batch: ClosedBatch,
     pub(super) state: Bytes,
     pub(super) compression: Compression,
+    /// An operator decided that what lies under the batch's names counts, whatever it is.
+    accepts_existing: bool,
+}
+
+/// Puts the objects of one batch; one that lies there already must be the same, unless an operator accepted it.
+pub(super) struct BatchPuts<'a> {
+    pub(super) store: &'a dyn ObjectStore,
+    pub(super) batch: BatchId,
+    pub(super) accepts_existing: bool,
+}
+
+/// What lies under a name of the batch: what was put, or what was accepted in its place.
+pub(super) struct Laid {
+    rows: u64,
+    logical_digest: String,
 }
 
 impl Pending {
@@ -28,7 +43,13 @@ impl Pending {
         state: &PipelineState,
         compression: Compression,
     ) -> Result<Self, ProcessError> {
-        Ok(Self { batch, state: state.sessions.encode()?, compression })
+        Ok(Self { batch, state: state.sessions.encode()?, compression, accepts_existing: false })
+    }
+
+    /// Takes objects that exist under the batch's names for its own.
+    pub(super) fn accepting_existing(mut self) -> Self {
+        self.accepts_existing = true;
+        self
     }
 
     /// Carries out every step that is not done yet. A failed call is repeated from the start: the intent is found in the
@@ -47,6 +68,7 @@ impl Pending {
         if context.pending().is_none() {
             context.prepare(intent.last, intent.encode()).await?;
         }
+        let puts = BatchPuts { store, batch: intent.batch, accepts_existing: self.accepts_existing };
         let mut objects = Vec::with_capacity(self.batch.objects.len());
         for (index, object) in (0_u32..).zip(&self.batch.objects) {
             let extension = self.compression.extension();
@@ -54,17 +76,12 @@ impl Pending {
             let encoded = &object.encoded;
             let body = encoded.bytes.clone();
             let content_type = self.compression.content_type();
-            self.put(store, context, &key, body, content_type, &encoded.logical_digest, encoded.rows).await?;
-            objects.push(ManifestObject {
-                key,
-                kind: object.kind,
-                rows: encoded.rows,
-                logical_digest: encoded.logical_digest.clone(),
-            });
+            let Laid { rows, logical_digest } =
+                puts.put(context, &key, body, content_type, &encoded.logical_digest, encoded.rows).await?;
+            objects.push(ManifestObject { key, kind: object.kind, rows, logical_digest });
         }
         let snapshot = names.snapshot(intent.batch);
-        let digest = digest_of(&self.state);
-        self.put(store, context, &snapshot, self.state.clone(), BINARY, &digest, 0).await?;
+        puts.put_snapshot(context, &snapshot, self.state.clone()).await?;
         let manifest = Manifest {
             batch: intent.batch,
             stream: names.stream().to_owned(),
@@ -75,29 +92,53 @@ impl Pending {
             snapshot: snapshot.clone(),
             totals: self.batch.totals,
             config_hash: intent.config_hash.clone(),
+            gap: None,
         };
-        let body = Bytes::from(serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON"));
-        let digest = digest_of(&body);
-        self.put(store, context, &names.manifest(intent.batch), body, JSON, &digest, 0).await?;
+        puts.put_manifest(context, &names.manifest(intent.batch), &manifest).await?;
         if let Some(prepared) = context.resume_pending() {
             prepared.commit(Some(snapshot)).await?;
         }
         Ok(())
     }
+}
 
-    /// Puts one object; one that lies there already must be the same.
-    #[expect(clippy::too_many_arguments, reason = "one object is all of these")]
+impl BatchPuts<'_> {
+    /// Puts the snapshot of the state after the batch.
+    pub(super) async fn put_snapshot(
+        &self,
+        context: &mut ShardContext,
+        key: &str,
+        state: Bytes,
+    ) -> Result<(), ProcessError> {
+        let digest = digest_of(&state);
+        self.put(context, key, state, BINARY, &digest, 0).await?;
+        Ok(())
+    }
+
+    /// Puts the manifest, which says that everything else lies there.
+    pub(super) async fn put_manifest(
+        &self,
+        context: &mut ShardContext,
+        key: &str,
+        manifest: &Manifest,
+    ) -> Result<(), ProcessError> {
+        let body = Bytes::from(serde_json::to_vec_pretty(manifest).expect("a manifest is JSON"));
+        let digest = digest_of(&body);
+        self.put(context, key, body, JSON, &digest, 0).await?;
+        Ok(())
+    }
+
     async fn put(
         &self,
-        store: &dyn ObjectStore,
         context: &mut ShardContext,
         key: &str,
         body: Bytes,
         content_type: &'static str,
         digest: &str,
         rows: u64,
-    ) -> Result<(), ProcessError> {
-        let batch = self.batch.intent.batch.to_string();
+    ) -> Result<Laid, ProcessError> {
+        let laid = Laid { rows, logical_digest: digest.to_owned() };
+        let batch = self.batch.to_string();
         let metadata = [
             (METADATA_BATCH, batch.clone()),
             (METADATA_ROWS, rows.to_string()),
@@ -105,13 +146,19 @@ impl Pending {
         ];
         let metadata: ObjectMetadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
         let object = NewObject { body, content_type, metadata };
-        match put_with_retries(store, context, key, &object).await? {
-            PutOutcome::Created => Ok(()),
+        match put_with_retries(self.store, context, key, &object).await? {
+            PutOutcome::Created => Ok(laid),
             PutOutcome::Exists(found)
                 if found.get(METADATA_BATCH) == Some(&batch)
                     && found.get(METADATA_DIGEST).map(String::as_str) == Some(digest) =>
             {
-                Ok(())
+                Ok(laid)
+            }
+            PutOutcome::Exists(found) if self.accepts_existing => {
+                tracing::warn!(key, %batch, found = ?found.get(METADATA_DIGEST), "accepted as an operator decided");
+                let rows = found.get(METADATA_ROWS).and_then(|rows| rows.parse().ok()).unwrap_or(rows);
+                let logical_digest = found.get(METADATA_DIGEST).cloned().unwrap_or_default();
+                Ok(Laid { rows, logical_digest })
             }
             PutOutcome::Exists(_) if context.remaining().is_zero() => {
                 Err(ProcessError::Fenced { key: key.to_owned() })
@@ -119,7 +166,7 @@ impl Pending {
             PutOutcome::Exists(found) => {
                 let detail = format!(
                     "object {key} of batch {batch} exists with digest {:?} in place of {digest}; compare the two, \
-                     then accept what lies there or write under a new generation",
+                     then run `leasehold leases resolve` with --accept-existing or --rewrite",
                     found.get(METADATA_DIGEST)
                 );
                 context.halt(HaltReason { kind: HaltKind::Conflict, detail: detail.clone() });

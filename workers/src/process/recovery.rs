@@ -2,28 +2,70 @@
 
 use std::sync::Arc;
 
-use kcl::{HaltKind, HaltReason, Position, ShardContext};
+use kcl::{HaltKind, HaltReason, PendingCheckpoint, Position, Resolution, ShardContext};
 
-use super::commit::Pending;
+use super::commit::{BatchPuts, Pending};
 use super::error::ProcessError;
 use super::processor::PipelineProcessor;
 use crate::pipeline::{Pipeline, PipelineState};
 use crate::session::SessionState;
 use crate::settings::ResolvedSettings;
-use crate::sink::{Batch, BatchId, Intent, config_key};
+use crate::sink::{Batch, BatchId, Intent, Manifest, Totals, config_key};
 
 impl PipelineProcessor {
     /// Loads the state, and finishes a pending batch first.
     pub(super) async fn recover(&mut self, context: &mut ShardContext) -> Result<(), ProcessError> {
         if let Some(pending) = context.pending() {
-            let intent = match Intent::decode(&pending) {
-                Ok(intent) => intent,
-                Err(error) => return Err(halt(context, HaltKind::Unreplayable, error.to_string())),
-            };
-            self.finish_pending(&intent, context).await?;
+            if context.lease().own.resolution == Some(Resolution::RecordGap) {
+                self.record_gap(&pending, context).await?;
+            } else {
+                match Intent::decode(&pending) {
+                    Ok(intent) => self.finish_pending(&intent, context).await?,
+                    Err(error) => return Err(halt(context, HaltKind::Unreplayable, error.to_string())),
+                }
+            }
         }
         self.state = self.state_at_checkpoint(context).await?;
         self.batch = Batch::new(context.lease().checkpoint, self.compression());
+        Ok(())
+    }
+
+    /// Ends the pending intent without its range, as an operator decided: a manifest tells what is not there.
+    ///
+    /// Objects that were put before stay and are named by no manifest. The state goes on as it was, unless the batch's own
+    /// snapshot lies there already.
+    async fn record_gap(
+        &self,
+        pending: &PendingCheckpoint,
+        context: &mut ShardContext,
+    ) -> Result<(), ProcessError> {
+        let (names, lease) = (self.names(context), context.lease());
+        let (batch, after) = (BatchId::next_of(lease), lease.checkpoint);
+        let snapshot = names.snapshot(batch);
+        if self.store.head(&names.manifest(batch)).await?.is_none() {
+            let records = Intent::decode(pending).map(|intent| intent.facts.records);
+            let records = records.map_or_else(|_| "unknown".to_owned(), |records| records.to_string());
+            let manifest = Manifest {
+                batch,
+                stream: names.stream().to_owned(),
+                shard: names.shard().to_string(),
+                after,
+                last: pending.position,
+                objects: Vec::new(),
+                snapshot: snapshot.clone(),
+                totals: Totals::default(),
+                config_hash: self.config_hash.clone(),
+                gap: Some(format!("an operator gave up this range; records in it: {records}")),
+            };
+            let state = self.state_at_checkpoint(context).await?.sessions.encode()?;
+            let puts = BatchPuts { store: self.store.as_ref(), batch, accepts_existing: true };
+            puts.put_snapshot(context, &snapshot, state).await?;
+            puts.put_manifest(context, &names.manifest(batch), &manifest).await?;
+            tracing::warn!(%batch, %after, last = %pending.position, "recorded as a gap, as an operator decided");
+        }
+        if let Some(prepared) = context.resume_pending() {
+            prepared.commit(Some(snapshot)).await?;
+        }
         Ok(())
     }
 
@@ -64,7 +106,11 @@ impl PipelineProcessor {
             );
             return Err(halt(context, HaltKind::Unreplayable, detail));
         }
-        Pending::new(closed, &state, compression)?.commit(self.store.as_ref(), &names, context).await
+        let mut pending = Pending::new(closed, &state, compression)?;
+        if context.lease().own.resolution == Some(Resolution::AcceptExisting) {
+            pending = pending.accepting_existing();
+        }
+        pending.commit(self.store.as_ref(), &names, context).await
     }
 
     /// Reads the range again, with the idle advances where they were.
@@ -158,7 +204,10 @@ impl PipelineProcessor {
 }
 
 /// Stops the shard visibly, and ends the call.
-pub(super) fn halt(context: &mut ShardContext, kind: HaltKind, detail: String) -> ProcessError {
+pub(super) fn halt(context: &mut ShardContext, kind: HaltKind, mut detail: String) -> ProcessError {
+    if kind == HaltKind::Unreplayable {
+        detail.push_str("; mend the cause and run `leasehold leases resolve` with --retry, or use --record-gap or --rewrite");
+    }
     tracing::error!(shard = %context.shard(), %kind, detail, "the shard is stopped");
     context.halt(HaltReason { kind, detail: detail.clone() });
     ProcessError::Halted { detail }

@@ -74,6 +74,9 @@ pub struct Manifest {
     pub totals: Totals,
     /// Configuration it was made with.
     pub config_hash: String,
+    /// The batch wrote nothing of its range, and this is why: an operator decided so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
 }
 
 /// The sum over the manifests of a stream.

@@ -408,6 +408,9 @@ impl Coordinator {
                     LeaseWrite::commit(row, me, ordinal, position, state, nonce)
                 });
             }
+            Command::Halt(reason) => {
+                self.send(key, aim, |row, me, nonce| LeaseWrite::note_halt(row, me, reason, nonce));
+            }
             Command::Finish { children, final_state } => self.finish(key, id, children, final_state, now),
             Command::Drained => {
                 self.consumer_stopped(key, now);

@@ -94,6 +94,8 @@ pub enum Command {
         /// Pointer to the final state snapshot.
         final_state: Option<String>,
     },
+    /// The shard stands still for this reason, which the row shall tell; the lease is kept.
+    Halt(String),
     /// The consumer has stopped after `Signal::Drain` and will write no more.
     Drained,
 }
@@ -104,7 +106,7 @@ impl Command {
         match self {
             Self::Checkpoint(position) | Self::Commit { position, .. } => Some(*position),
             Self::Prepare { intent, .. } => Some(intent.position),
-            Self::Finish { .. } | Self::Drained => None,
+            Self::Finish { .. } | Self::Halt(_) | Self::Drained => None,
         }
     }
 }

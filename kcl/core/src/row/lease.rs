@@ -67,6 +67,33 @@ pub struct LeaseRowState {
     pub start_epoch_millis: Option<u64>,
     /// `lhBound`: the checkpoint that these attributes describe.
     pub bound_to: Option<Position>,
+    /// `lhHalt`: why the holder let the shard stand still; removed by the next adoption.
+    pub halt: Option<String>,
+    /// `lhResolution`: what an operator decided about the pending intent; removed by its commit.
+    pub resolution: Option<Resolution>,
+}
+
+/// What an operator decided about a pending intent that cannot be carried out as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resolution {
+    /// Objects that lie there under the batch's names count as its objects, whatever they hold.
+    AcceptExisting,
+    /// The batch writes nothing: its range is recorded as a gap, and consumption goes on after it.
+    RecordGap,
+}
+
+impl Resolution {
+    /// Every resolution.
+    pub const ALL: [Self; 2] = [Self::AcceptExisting, Self::RecordGap];
+
+    /// The value of the attribute.
+    #[must_use]
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::AcceptExisting => "ACCEPT_EXISTING",
+            Self::RecordGap => "RECORD_GAP",
+        }
+    }
 }
 
 impl Lease {

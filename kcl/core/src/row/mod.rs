@@ -14,7 +14,7 @@ mod table;
 mod worker;
 mod write;
 
-pub use lease::{Lease, LeaseRowState, PendingCheckpoint};
+pub use lease::{Lease, LeaseRowState, PendingCheckpoint, Resolution};
 pub use lock::{LeaderLock, LockCondition, LockVersion};
 pub use request::{StoreReply, StoreRequest, TableView};
 pub use table::LeaseTable;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::lease::{Lease, PendingCheckpoint};
+use super::lease::{Lease, PendingCheckpoint, Resolution};
 use crate::id::{BatchOrdinal, Generation, LeaseCounter, LeaseKey, Nonce, ShardId, WorkerId};
 use crate::position::Position;
 use crate::time::Millis;
@@ -79,12 +79,17 @@ pub enum LeaseChange {
     Failover(Millis),
     /// Sets `lhBound` to the checkpoint that the writer read; used when own attributes are minted anew.
     BoundTo(Position),
+    /// Sets or removes `lhHalt`.
+    Halt(Option<String>),
+    /// Sets or removes `lhResolution`.
+    Resolution(Option<Resolution>),
 }
 
 impl LeaseWrite {
     /// Proof that `me` may deliver: renews an assigned lease at the counter read, as `holder`.
     ///
-    /// Own attributes that no longer describe the checkpoint are dropped and a new `generation` is minted.
+    /// Own attributes that no longer describe the checkpoint are dropped and a new `generation` is minted. Why an earlier
+    /// holder stood still is for the new one to find out again.
     #[must_use]
     pub fn adopt(
         lease: &Lease,
@@ -107,6 +112,12 @@ impl LeaseWrite {
                 LeaseChange::State(None),
                 LeaseChange::BoundTo(lease.checkpoint),
             ]);
+            if lease.own.resolution.is_some() {
+                changes.push(LeaseChange::Resolution(None));
+            }
+        }
+        if lease.own.halt.is_some() {
+            changes.push(LeaseChange::Halt(None));
         }
         let conditions = vec![
             LeaseCondition::CounterIs(lease.counter),
@@ -176,6 +187,51 @@ impl LeaseWrite {
             LeaseChange::Pending(None),
             LeaseChange::Batch(ordinal.next()),
             LeaseChange::State(state),
+        ]);
+        if lease.own.resolution.is_some() {
+            write.changes.push(LeaseChange::Resolution(None));
+        }
+        write
+    }
+
+    /// Says in the row why the shard stands still, for operators to see.
+    #[must_use]
+    pub fn note_halt(lease: &Lease, me: &WorkerId, reason: String, nonce: Nonce) -> Self {
+        let mut write = Self::renew(lease, me, nonce);
+        write.changes.push(LeaseChange::Halt(Some(reason)));
+        write
+    }
+
+    /// An operator's write on the row of a halted shard: its holder, which finds the counter moved and its mark gone, gives
+    /// up the tenure and adopts anew. `resolution` is about the pending intent, and the next holder carries it out;
+    /// without one, what halted is tried again.
+    #[must_use]
+    pub fn resolve(lease: &Lease, resolution: Option<Resolution>, nonce: Nonce) -> Self {
+        let mut changes = vec![
+            LeaseChange::RaiseCounter,
+            LeaseChange::Nonce(nonce),
+            LeaseChange::Holder(None),
+            LeaseChange::Halt(None),
+        ];
+        if resolution.is_some() || lease.own.resolution.is_some() {
+            changes.push(LeaseChange::Resolution(resolution));
+        }
+        let conditions = vec![
+            LeaseCondition::CounterIs(lease.counter),
+            LeaseCondition::GenerationIs(lease.own.generation),
+        ];
+        Self { key: lease.key.clone(), conditions, changes }
+    }
+
+    /// An operator's write that drops the pending intent: what follows the checkpoint is read again and written under the
+    /// names of a new `generation`. State pointer and checkpoint stay.
+    #[must_use]
+    pub fn rewrite(lease: &Lease, generation: Generation, nonce: Nonce) -> Self {
+        let mut write = Self::resolve(lease, None, nonce);
+        write.changes.extend([
+            LeaseChange::Pending(None),
+            LeaseChange::Generation(generation),
+            LeaseChange::Batch(BatchOrdinal(0)),
         ]);
         write
     }
@@ -339,6 +395,8 @@ impl LeaseChange {
             Self::FinalState(pointer) => lease.own.final_state = Some(pointer.clone()),
             Self::Failover(failover) => lease.own.failover = Some(*failover),
             Self::BoundTo(position) => lease.own.bound_to = Some(*position),
+            Self::Halt(reason) => lease.own.halt.clone_from(reason),
+            Self::Resolution(resolution) => lease.own.resolution = *resolution,
         }
     }
 }

@@ -1,15 +1,16 @@
-//! `leasehold leases list`: the lease table as operators want to see it.
+//! `leasehold leases`: the lease table as operators want to see it, and decisions about shards that stand still.
 
 use std::time::Duration;
 
 use kcl::aws::DynamoDbLeaseStore;
-use kcl::{Lease, LeaseStore};
+use kcl::{Lease, LeaseStore, Resolution};
 use kcl_core::{StoreReply, StoreRequest};
 use serde::Serialize;
 use workers::Intent;
 
+use super::resolve::resolve;
 use super::settings_of;
-use crate::arguments::{LeasesArguments, LeasesCommand};
+use crate::arguments::{LeasesArguments, LeasesCommand, TableArguments};
 use crate::connection::sdk_config;
 use crate::problem::{Problem, UNAVAILABLE};
 
@@ -24,10 +25,23 @@ struct Row {
     next_batch: u64,
     state: Option<String>,
     pending: Option<String>,
+    halted: Option<String>,
+    resolution: Option<&'static str>,
 }
 
 pub(crate) async fn leases(arguments: LeasesArguments) -> anyhow::Result<()> {
-    let LeasesCommand::List { config, table, endpoint, json } = arguments.command;
+    match arguments.command {
+        LeasesCommand::List { table, json } => list(table, json).await,
+        LeasesCommand::Resolve { shard, decision, table } => {
+            let (store, table) = open(table).await?;
+            resolve(&store, &table, &shard, &decision).await
+        }
+    }
+}
+
+/// The table that the arguments name, and its name.
+async fn open(arguments: TableArguments) -> anyhow::Result<(DynamoDbLeaseStore, String)> {
+    let TableArguments { config, table, endpoint } = arguments;
     let (table, region, endpoint) = match (config, table) {
         (Some(file), _) => {
             let settings = settings_of(&file)?;
@@ -43,7 +57,11 @@ pub(crate) async fn leases(arguments: LeasesArguments) -> anyhow::Result<()> {
         }
     };
     let sdk = sdk_config(region.as_deref(), endpoint.as_deref()).await;
-    let store = DynamoDbLeaseStore::new(&sdk, &table, CALL_TIMEOUT * 3);
+    Ok((DynamoDbLeaseStore::new(&sdk, &table, CALL_TIMEOUT * 3), table))
+}
+
+async fn list(table: TableArguments, json: bool) -> anyhow::Result<()> {
+    let (store, table) = open(table).await?;
     let StoreReply::Table(mut view) = store.execute(StoreRequest::ReadTable).await else {
         let message =
             format!("lease table {table} cannot be read; check its name, the region and the endpoint");
@@ -68,8 +86,23 @@ pub(crate) async fn leases(arguments: LeasesArguments) -> anyhow::Result<()> {
         if let Some(pending) = &row.pending {
             println!("{:<22} pending: {pending}", "");
         }
+        if let Some(reason) = &row.halted {
+            println!("{:<22} STANDS STILL, {reason}", "");
+        }
+        if let Some(resolution) = &row.resolution {
+            println!("{:<22} decided: {resolution}, to be carried out by the next holder", "");
+        }
     }
-    println!("{} leases, {} workers, {} unreadable items", rows.len(), view.workers.len(), view.unreadable);
+    let halted = rows.iter().filter(|row| row.halted.is_some()).count();
+    println!(
+        "{} leases, {halted} of them stand still, {} workers, {} unreadable items",
+        rows.len(),
+        view.workers.len(),
+        view.unreadable
+    );
+    if halted > 0 {
+        println!("Decide about shards that stand still with `leasehold leases resolve`; see its --help.");
+    }
     Ok(())
 }
 
@@ -91,6 +124,8 @@ fn row(lease: &Lease) -> Row {
         next_batch: lease.own.batch.0,
         state: lease.own.state.clone(),
         pending,
+        halted: lease.own.halt.clone(),
+        resolution: lease.own.resolution.map(Resolution::column),
     }
 }
 

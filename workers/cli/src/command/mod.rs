@@ -4,6 +4,7 @@ mod config;
 mod init;
 mod leases;
 mod pump;
+mod resolve;
 mod run;
 mod services;
 
