@@ -33,3 +33,8 @@ sample:
 # Coordinators under schedules chosen by bytes.
 sim:
     cargo test -p leasehold-sim
+
+# The figures of speed against their bars, from a release build; `--list` names the rows that `--only` takes.
+figures *options:
+    cargo build --release -p leasehold -p leasehold-figures
+    target/release/leasehold-figures {{options}}
