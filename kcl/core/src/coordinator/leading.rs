@@ -257,7 +257,8 @@ impl Coordinator {
     }
 
     /// When to scan next. The leader scans at its pace, and when a row may expire. So does its deputy, the first of the
-    /// other live workers: should the leader die, the deputy has watched the leader's rows stand still all along.
+    /// other live workers: should the leader die, the deputy has watched the leader's rows stand still all along. The next
+    /// in line scans once per failover time, for the case that the leader makes no progress and the deputy has died.
     /// Others scan so seldom that together they add one scan per failover time, unless the leader looks stalled.
     pub(super) fn next_scan(&self, now: Millis) -> Millis {
         let pace =
@@ -274,8 +275,12 @@ impl Coordinator {
         if let Some(leader) = self.lock.leader_seen() {
             workers.remove(leader);
         }
-        let is_deputy = workers.first() == Some(&self.me);
-        now + if is_deputy { pace } else { (self.settings.failover * count).max(pace) }
+        let failovers = match workers.iter().position(|worker| *worker == self.me) {
+            Some(0) => 0,
+            Some(1) => 1,
+            Some(_) | None => count,
+        };
+        now + (self.settings.failover * failovers).max(pace)
     }
 
     fn audit(&mut self, now: Millis) {

@@ -1,0 +1,201 @@
+//! Joining, leaving, dying, and who takes over when.
+
+use super::*;
+use crate::row::{LeaseWrite, Resolution};
+
+#[test]
+fn a_first_worker_creates_the_rows_and_holds_them_all_without_waiting() {
+    let mut world = World::new(4);
+    world.join("a");
+    world.run_for(Millis(10));
+    assert_eq!(world.loads(), [4]);
+}
+
+#[test]
+fn a_second_worker_of_forty_shards_has_half_within_five_seconds() {
+    let mut world = World::new(40);
+    world.join("a");
+    world.run_for(Millis::from_secs(30));
+    world.join("b");
+    world.run_for(Millis::from_secs(5));
+    assert_eq!(world.loads(), [20, 20]);
+    world.member("a").events.clear();
+    world.run_for(Millis::from_secs(600));
+    assert!(
+        !world.member("a").saw(|event| matches!(event, Event::HandOffStarted { .. })),
+        "moves at steady state"
+    );
+}
+
+#[test]
+fn a_dead_workers_leases_are_served_again_within_failover_and_a_second() {
+    for dead in ["a", "b"] {
+        let mut world = World::new(6);
+        world.join("a");
+        world.join("b");
+        world.run_for(Millis::from_secs(60));
+        assert_eq!(world.loads(), [3, 3]);
+        world.workers.remove(dead);
+        world.run_for(FAILOVER + Millis(1000));
+        assert_eq!(world.loads(), [6], "after the death of {dead}");
+    }
+}
+
+#[test]
+fn a_cut_off_holder_stops_before_anybody_else_starts() {
+    let mut world = World::new(2);
+    world.join("a");
+    world.join("b");
+    world.run_for(Millis::from_secs(60));
+    world.member("b").is_cut_off = true;
+    for _ in 0..300 {
+        world.run_for(Millis(50));
+        assert_eq!(world.doubly_held(), [], "at {}", world.now);
+    }
+    assert_eq!(world.member("a").running.len(), 2);
+}
+
+#[test]
+fn a_graceful_stop_gives_the_leases_to_others_at_once_and_leaves_nothing_behind() {
+    for stopping in ["a", "b"] {
+        let mut world = World::new(6);
+        world.join("a");
+        world.join("b");
+        world.run_for(Millis::from_secs(60));
+        let now = world.now;
+        world.member(stopping).coordinator.handle_shutdown(now);
+        world.settle();
+        world.run_for(Millis::from_secs(2));
+        assert!(world.member(stopping).is_finished);
+        assert_eq!(world.member(stopping).coordinator.poll_timeout(), None);
+        assert_eq!(world.loads().into_iter().sum::<usize>(), 6, "after the stop of {stopping}");
+        let workers: Vec<_> = world.table_view().workers.into_iter().map(|row| row.worker).collect();
+        assert!(
+            workers.len() == 1 && workers[0].as_str() != stopping,
+            "{workers:?} after {stopping} has left"
+        );
+        let StoreReply::Lock(lock) = world.table.execute(&StoreRequest::ReadLock) else { panic!("a lock") };
+        assert_ne!(lock.expect("the other leads").owner.as_str(), stopping);
+    }
+}
+
+#[test]
+fn a_twin_with_the_same_id_takes_nothing_from_a_living_holder() {
+    let mut world = World::new(1);
+    world.join("a");
+    world.run_for(Millis::from_secs(5));
+    world.join_with("twin", "a", FAILOVER);
+    for _ in 0..60 {
+        world.run_for(Millis::from_secs(1));
+        assert_eq!(world.loads(), [1, 0]);
+    }
+}
+
+#[test]
+fn a_holder_that_renews_by_checkpoints_notices_a_hand_off() {
+    let mut world = World::new(4);
+    world.join("a");
+    world.run_for(Millis::from_secs(30));
+    world.join("b");
+    for number in 1..=50 {
+        let running: Vec<LeaseKey> = world.member("a").running.keys().cloned().collect();
+        for key in running {
+            if world.member("a").running.contains_key(&key) {
+                world.order("a", &key, Command::Checkpoint(record(number)));
+            }
+        }
+        world.run_for(Millis(100));
+    }
+    assert_eq!(world.loads(), [2, 2]);
+    assert!(!world.member("a").saw(|event| matches!(event, Event::HandOffForced { .. })));
+}
+
+#[test]
+fn without_the_index_leases_are_found_by_scans() {
+    let mut world = World::new(4);
+    world.join("a");
+    world.run_for(Millis::from_secs(30));
+    world.join("b");
+    for name in ["a", "b"] {
+        world.member(name).answers =
+            |request| matches!(request, StoreRequest::ReadOwned(_)).then_some(StoreReply::Owned(None));
+    }
+    world.run_for(Millis::from_secs(30));
+    assert_eq!(world.loads(), [2, 2]);
+}
+
+#[test]
+fn beside_a_leader_that_makes_no_progress_workers_take_what_nobody_serves() {
+    let mut world = World::new(6);
+    for name in ["a", "b", "c"] {
+        world.join(name);
+    }
+    world.run_for(Millis::from_secs(60));
+    assert_eq!(world.loads(), [2, 2, 2]);
+    let now = world.now;
+    let leader = world.workers.iter().find(|(_, member)| member.coordinator.is_leader(now));
+    let leader = leader.map(|(name, _)| name.clone()).expect("somebody leads");
+    world.member(&leader).answers =
+        |request| matches!(request, StoreRequest::ReadTable).then_some(StoreReply::Throttled);
+    let victim = ["a", "b", "c"].into_iter().find(|name| *name != leader).expect("another");
+    world.workers.remove(victim);
+    let settings = CoordinatorSettings::new(FAILOVER, InitialPosition::TrimHorizon);
+    world.run_for(FAILOVER * 3 + settings.plan_interval * 4);
+    let now = world.now;
+    assert!(world.member(&leader).coordinator.is_leader(now), "the lock must not have moved");
+    assert_eq!(world.loads().into_iter().sum::<usize>(), 6);
+}
+
+#[test]
+fn a_forced_hand_off_overlaps_by_at_most_one_renewal_interval() {
+    let mut world = World::new(2);
+    world.join("a");
+    world.run_for(Millis::from_secs(30));
+    world.member("a").drains_at_once = false;
+    world.join("b");
+    let settings = CoordinatorSettings::new(FAILOVER, InitialPosition::TrimHorizon);
+    let mut overlap = Millis(0);
+    for _ in 0..1000 {
+        world.run_for(Millis(50));
+        if !world.doubly_held().is_empty() {
+            overlap += Millis(50);
+        }
+    }
+    assert_eq!(world.member("b").running.len(), 1);
+    assert!(overlap <= settings.renewal_interval(), "both delivered for {overlap}");
+}
+
+#[test]
+fn takers_wait_for_the_failover_time_that_the_holder_published() {
+    let slow = FAILOVER * 3;
+    let mut world = World::new(2);
+    world.join_with("slow", "slow", slow);
+    world.run_for(Millis::from_secs(60));
+    world.join("quick");
+    world.run_for(Millis::from_secs(60));
+    assert_eq!(world.loads(), [1, 1]);
+    world.member("slow").is_cut_off = true;
+    for _ in 0..600 {
+        world.run_for(Millis(100));
+        assert_eq!(world.doubly_held(), [], "at {}", world.now);
+    }
+    assert_eq!(world.member("quick").running.len(), 2);
+}
+
+#[test]
+fn an_operators_decision_takes_the_lease_from_its_holder_who_adopts_anew() {
+    let mut world = World::new(1);
+    world.join("a");
+    world.run_for(Millis::from_secs(1));
+    let reason = "unreplayable: its range aged out";
+    world.order("a", &key(FIRST), Command::Halt(reason.to_owned()));
+    let halted = world.table.leases()[&key(FIRST)].clone();
+    assert_eq!(halted.own.halt.as_deref(), Some(reason));
+    let token = world.member("a").running[&key(FIRST)];
+    let write = LeaseWrite::resolve(&halted, Some(Resolution::RecordGap), Nonce(1));
+    assert!(matches!(world.table.execute(&StoreRequest::UpdateLease(write)), StoreReply::Applied(_)));
+    world.run_for(FAILOVER);
+    assert!(world.member("a").running[&key(FIRST)] > token, "a new tenure has begun");
+    let row = &world.table.leases()[&key(FIRST)];
+    assert_eq!((&row.own.halt, row.own.resolution), (&None, Some(Resolution::RecordGap)));
+}
