@@ -31,7 +31,8 @@ pub use pump::{
 };
 pub use sample::{Clickstream, WebLog};
 pub use session::{
-    CloseReason, Pushed, Released, SessionEvent, SessionRules, SessionState, SnapshotError, session_uuid,
+    CloseReason, Pushed, Released, SessionEvent, SessionRules, SessionState, SnapshotError, session_key,
+    session_uuid,
 };
 pub use settings::{
     ApplicationSettings, Boundary, Compression, Derivation, DeriveSettings, Emit, FetchSettings, FirstEvent,

@@ -14,6 +14,6 @@ mod rules;
 mod snapshot;
 mod state;
 
-pub use rules::{SessionRules, session_uuid};
+pub use rules::{SessionRules, session_key, session_uuid};
 pub use snapshot::SnapshotError;
 pub use state::{CloseReason, Pushed, Released, SessionEvent, SessionState};

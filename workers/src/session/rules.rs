@@ -40,6 +40,28 @@ impl SessionRules {
     }
 }
 
+/// The key of a session: the values of its fields with the byte 0x1F between them. A value that holds 0x1F or 0x1B has
+/// 0x1B before each, so that no two lists of equal length have the same key.
+#[must_use]
+pub fn session_key<'v>(values: impl IntoIterator<Item = &'v str>) -> String {
+    let mut key = String::new();
+    for (index, value) in values.into_iter().enumerate() {
+        if index > 0 {
+            key.push(char::from(UNIT_SEPARATOR));
+        }
+        for part in value.split_inclusive(MARKS) {
+            match part.char_indices().next_back() {
+                Some((at, mark)) if MARKS.contains(&mark) => {
+                    key.push_str(&part[..at]);
+                    key.extend([char::from(ESCAPE), mark]);
+                }
+                Some(_) | None => key.push_str(part),
+            }
+        }
+    }
+    key
+}
+
 /// UUIDv5 of a session: namespace `6c656173-6568-6f6c-642d-73657373696f` (`leasehold-sessio` in ASCII), name = the key,
 /// the byte 0x1F, and the id of the first event.
 #[must_use]
@@ -53,10 +75,32 @@ pub fn session_uuid(key: &str, first_event_id: &str) -> Uuid {
 
 const NAMESPACE: Uuid = Uuid::from_bytes(*b"leasehold-sessio");
 const UNIT_SEPARATOR: u8 = 0x1f;
+const ESCAPE: u8 = 0x1b;
+const MARKS: [char; 2] = [UNIT_SEPARATOR as char, ESCAPE as char];
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn a_key_is_readable_and_tells_its_values_apart() {
+        assert_eq!(session_key(["1.2.3.4", "Mozilla \\ 5"]), "1.2.3.4\u{1f}Mozilla \\ 5");
+        assert_ne!(session_key(["a\u{1f}b", "c"]), session_key(["a", "b\u{1f}c"]));
+        assert_ne!(session_key(["a\u{1b}", "b"]), session_key(["a", "\u{1b}b"]));
+    }
+
+    proptest! {
+        #[test]
+        fn two_lists_of_values_have_two_keys(
+            one in prop::collection::vec("[a\u{1b}\u{1f}]{0,4}", 2),
+            other in prop::collection::vec("[a\u{1b}\u{1f}]{0,4}", 2),
+        ) {
+            let key = |values: &[String]| session_key(values.iter().map(String::as_str));
+            prop_assert_eq!(key(&one) == key(&other), one == other);
+        }
+    }
 
     #[test]
     fn the_separator_keeps_key_and_event_apart() {
