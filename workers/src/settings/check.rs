@@ -71,11 +71,11 @@ impl PipelineSettings {
             }
             Format::CombinedLog | Format::Json | Format::Csv => {}
         }
-        if !parse.csv_delimiter.is_ascii() {
+        if !parse.csv_delimiter.is_ascii() || "\"\r\n".contains(parse.csv_delimiter) {
             problems.push(Problem::new(
                 "parse.csv_delimiter",
-                parse.csv_delimiter,
-                "use one ASCII character",
+                format!("{:?}", parse.csv_delimiter),
+                "use one ASCII character that is neither quote nor line break",
             ));
         }
         if !(1..=RECORD_BYTES_MAX).contains(&parse.record_bytes_max) {
@@ -238,6 +238,7 @@ mod tests {
         assert_eq!(problems(|s| s.stream.partition_key = vec!["other".to_owned()]), ["session.key"]);
         assert_eq!(problems(|s| s.stream.partition_key.clear()), ["stream.partition_key"]);
         assert_eq!(problems(|s| s.parse.format = Format::Csv), ["parse.csv_columns"]);
+        assert_eq!(problems(|s| s.parse.csv_delimiter = '"'), ["parse.csv_delimiter"]);
         assert_eq!(problems(|s| s.sink.bucket = "A".to_owned()), ["sink.bucket"]);
         assert_eq!(problems(|s| s.sink.layout = "{now}/../{uuid}".to_owned()), ["sink.layout"]);
         assert_eq!(problems(|s| s.sink.batch_rows_max = 0), ["sink.batch_rows_max"]);
