@@ -15,7 +15,8 @@ use crate::event::{Envelope, EventTime, Fields, InvalidTime, parse_combined_log,
 use crate::layout::LayoutTemplate;
 use crate::session::{Pushed, Released, SessionEvent, SessionRules, SessionState, session_key};
 use crate::settings::{
-    Boundary, Emit, FirstEvent, Format, LatePolicy, Problem, ResolvedSettings, SessionIdKind, SettingsError,
+    Boundary, Emit, FirstEvent, Format, LatePolicy, Problem, ResolvedSettings, SessionIdKind,
+    SessionSettings, SettingsError,
 };
 
 /// The compiled steps of one configuration.
@@ -69,14 +70,13 @@ struct Raw {
 }
 
 impl Pipeline {
-    /// Compiles checked settings.
+    /// Compiles settings.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] if the schema is no JSON schema or refers to anything outside itself.
+    /// [`SettingsError::Invalid`] if the schema is no JSON schema or refers to anything outside itself, or if a layout is
+    /// none: stored settings come from a bucket, where nobody has checked them.
     pub fn compile(settings: &ResolvedSettings) -> Result<Self, SettingsError> {
         let checked = settings.settings();
-        let layout =
-            |template: &str| LayoutTemplate::parse(template).expect("layouts were checked with the settings");
         let sessions = checked.session.as_ref().map(|session| Sessions {
             key: session.key.clone(),
             rules: SessionRules {
@@ -93,8 +93,8 @@ impl Pipeline {
         });
         Ok(Self {
             validator: checked.validate.schema.as_deref().map(compiled_schema).transpose()?,
-            layout: layout(&checked.sink.layout),
-            sessions_layout: layout(&checked.sink.sessions_layout),
+            layout: compiled_layout("sink.layout", &checked.sink.layout)?,
+            sessions_layout: compiled_layout("sink.sessions_layout", &checked.sink.sessions_layout)?,
             sessions,
             settings: settings.clone(),
         })
@@ -104,6 +104,13 @@ impl Pipeline {
     #[must_use]
     pub fn settings(&self) -> &ResolvedSettings {
         &self.settings
+    }
+
+    /// Most bytes of a shard's state; of the empty one, without sessions, the default.
+    #[must_use]
+    pub fn state_bytes_max(&self) -> usize {
+        let session = self.settings.settings().session.as_ref();
+        session.map_or_else(|| SessionSettings::default().state_bytes_max, |session| session.state_bytes_max)
     }
 
     /// Takes one record through all steps; everything it makes final is added to `output`.
@@ -420,6 +427,12 @@ fn set_aside(mut fields: Fields) -> Fields {
         fields.insert("original".to_owned(), Value::Object(taken));
     }
     fields
+}
+
+fn compiled_layout(field: &str, template: &str) -> Result<LayoutTemplate, SettingsError> {
+    LayoutTemplate::parse(template).map_err(|error| SettingsError::Invalid {
+        problems: vec![Problem::new(field, template, error.to_string())],
+    })
 }
 
 fn compiled_schema(text: &str) -> Result<Validator, SettingsError> {

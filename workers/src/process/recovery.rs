@@ -25,7 +25,7 @@ impl PipelineProcessor {
                 }
             }
         }
-        self.state = self.state_at_checkpoint(context).await?;
+        self.state = self.state_at_checkpoint(&self.pipeline, context).await?;
         self.batch = Batch::new(context.lease().checkpoint, self.compression());
         Ok(())
     }
@@ -57,7 +57,7 @@ impl PipelineProcessor {
                 config_hash: self.config_hash.clone(),
                 gap: Some(format!("an operator gave up this range; records in it: {records}")),
             };
-            let state = self.state_at_checkpoint(context).await?.sessions.encode()?;
+            let state = self.state_at_checkpoint(&self.pipeline, context).await?.sessions.encode()?;
             let puts = BatchPuts { store: self.store.as_ref(), batch, accepts_existing: true };
             puts.put_snapshot(context, &snapshot, state).await?;
             puts.put_manifest(context, &names.manifest(batch), &manifest).await?;
@@ -95,7 +95,7 @@ impl PipelineProcessor {
         }
         tracing::info!(batch = %intent.batch, records = intent.facts.records, "replaying the pending batch");
         let pipeline = self.pipeline_of(intent, context).await?;
-        let mut state = self.state_at_checkpoint(context).await?;
+        let mut state = self.state_at_checkpoint(&pipeline, context).await?;
         let batch = self.replayed(intent, &pipeline, &mut state, context).await?;
         let compression = pipeline.settings().settings().sink.compression;
         let closed = batch.close(intent.batch, &intent.config_hash);
@@ -177,7 +177,11 @@ impl PipelineProcessor {
     }
 
     /// The state that the row points to; a checkpoint at a record without one is never taken for an empty state.
-    async fn state_at_checkpoint(&self, context: &mut ShardContext) -> Result<PipelineState, ProcessError> {
+    async fn state_at_checkpoint(
+        &self,
+        pipeline: &Pipeline,
+        context: &mut ShardContext,
+    ) -> Result<PipelineState, ProcessError> {
         let lease = context.lease();
         let Some(pointer) = lease.own.state.clone() else {
             if lease.checkpoint.is_initial() {
@@ -193,7 +197,7 @@ impl PipelineProcessor {
             let detail = format!("state snapshot {pointer} is missing");
             return Err(halt(context, HaltKind::StateMissing, detail));
         };
-        match SessionState::decode(&stored.body, SNAPSHOT_BYTES_MAX) {
+        match SessionState::decode(&stored.body, pipeline.state_bytes_max()) {
             Ok(sessions) => Ok(PipelineState { sessions }),
             Err(error) => {
                 let detail = format!("state snapshot {pointer}: {error}");
@@ -212,6 +216,3 @@ pub(super) fn halt(context: &mut ShardContext, kind: HaltKind, mut detail: Strin
     context.halt(HaltReason { kind, detail: detail.clone() });
     ProcessError::Halted { detail }
 }
-
-/// A snapshot is smaller than the state it holds, and the state has its own limit; this one only stops nonsense.
-const SNAPSHOT_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024 - 1;

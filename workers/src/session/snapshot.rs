@@ -3,8 +3,8 @@
 //! ```text
 //! "LHSS" │ version u16 │ SHA-256 of what follows │ zstd of canonical JSON, entries in order of hash key
 //! ```
-
-use std::io::Read;
+//!
+//! Reading takes no more memory than the frame's header says, and that no more than a state within its limit can need.
 
 use bytes::Bytes;
 use kcl::{HashKey, HashKeyRange};
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::state::{KeyState, OpenSession, SessionEvent, SessionState};
+use crate::event::EventTime;
 
 /// Why bytes are no snapshot of this version.
 #[derive(Debug, Error)]
@@ -37,10 +38,16 @@ pub enum SnapshotError {
         /// How many bytes there were.
         bytes: usize,
     },
-    /// Larger than the reader allows.
-    #[error("session snapshot holds more than {bytes_max} bytes; raise session.state_bytes_max")]
+    /// Larger than a state within its limit can be.
+    #[error(
+        "session snapshot holds {bytes} bytes, a state of {state_bytes_max} at most {bytes_max}; raise session.state_bytes_max"
+    )]
     TooLarge {
-        /// The limit.
+        /// How many bytes there are, decompressed.
+        bytes: u64,
+        /// The limit of the state.
+        state_bytes_max: usize,
+        /// What such a state takes at most.
         bytes_max: usize,
     },
     /// The content is not what this version writes.
@@ -104,11 +111,11 @@ impl SessionState {
         Ok(Bytes::from(bytes))
     }
 
-    /// Reads a snapshot whose content has at most `bytes_max` bytes.
+    /// Reads the snapshot of a state that was held to `state_bytes_max`.
     ///
     /// # Errors
     /// [`SnapshotError`] for anything that [`encode`](Self::encode) did not write; it never panics.
-    pub fn decode(bytes: &[u8], bytes_max: usize) -> Result<Self, SnapshotError> {
+    pub fn decode(bytes: &[u8], state_bytes_max: usize) -> Result<Self, SnapshotError> {
         let not_a_snapshot = || SnapshotError::NotASnapshot { bytes: bytes.len() };
         let rest = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(not_a_snapshot)?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(not_a_snapshot)?;
@@ -120,14 +127,8 @@ impl SessionState {
         if Sha256::digest(body).as_slice() != digest {
             return Err(SnapshotError::Damaged { bytes: bytes.len() });
         }
-        let mut json = Vec::new();
-        let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-        let decoder = zstd::stream::read::Decoder::new(body).map_err(content)?;
-        decoder.take(limit).read_to_end(&mut json).map_err(content)?;
-        if json.len() > bytes_max {
-            return Err(SnapshotError::TooLarge { bytes_max });
-        }
-        let stored: Stored = serde_json::from_slice(&json).map_err(content)?;
+        let stored: Stored =
+            serde_json::from_slice(&decompressed(body, state_bytes_max)?).map_err(content)?;
         Self::restored(stored)
     }
 
@@ -178,10 +179,17 @@ impl SessionState {
 
     fn restored(stored: Stored) -> Result<Self, SnapshotError> {
         let mut state = Self::new();
+        checked_count("events_pushed", stored.events_pushed)?;
         state.event_time_max = stored.event_time_max;
         state.watermark = stored.watermark;
         state.events_pushed = stored.events_pushed;
         for key in stored.keys {
+            checked_count("number", key.number)?;
+            if let Some(open) = &key.open {
+                checked_count("events", open.events)?;
+                checked_time("start_millis", open.start_millis)?;
+                checked_time("last_millis", open.last_millis)?;
+            }
             let open = key.open.map(|open| OpenSession {
                 session_id: open.session_id,
                 start_millis: open.start_millis,
@@ -190,9 +198,12 @@ impl SessionState {
                 carried: open.carried,
             });
             let place = (hash_from(&key.hash_key)?, key.key);
-            state.keys.insert(place, KeyState { number: key.number, open });
+            if let Some(twice) = state.keys.insert(place, KeyState { number: key.number, open }) {
+                return Err(content(format!("a key stands in it twice, once with number {}", twice.number)));
+            }
         }
         for event in stored.held {
+            checked_time("event_time_millis", event.event_time_millis)?;
             let order = (event.event_time_millis, event.event_id.clone(), event.order);
             let event = SessionEvent {
                 key: event.key,
@@ -201,10 +212,41 @@ impl SessionState {
                 event_id: event.event_id,
                 row: event.row,
             };
-            state.held.insert(order, event);
+            if let Some(twice) = state.held.insert(order, event) {
+                return Err(content(format!("event {} stands in it twice", twice.event_id)));
+            }
         }
         state.index();
         Ok(state)
+    }
+}
+
+/// The content of a frame: as long as its header says, which is checked before anything is allocated.
+fn decompressed(body: &[u8], state_bytes_max: usize) -> Result<Vec<u8>, SnapshotError> {
+    let bytes = match zstd::zstd_safe::get_frame_content_size(body) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) | Err(_) => return Err(content("its compressed frame does not say how long it is")),
+    };
+    let bytes_max = state_bytes_max.saturating_mul(JSON_BYTES_PER_STATE_BYTE).saturating_add(FRAME_BYTES);
+    match usize::try_from(bytes) {
+        Ok(bytes) if bytes <= bytes_max => zstd::bulk::decompress(body, bytes).map_err(content),
+        Ok(_) | Err(_) => Err(SnapshotError::TooLarge { bytes, state_bytes_max, bytes_max }),
+    }
+}
+
+/// Only checked times enter a state, and everything downstream relies on it.
+fn checked_time(name: &str, millis: i64) -> Result<(), SnapshotError> {
+    match EventTime::from_millis(millis) {
+        Some(_) => Ok(()),
+        None => Err(content(format!("{name} = {millis} lies outside 1990 to 2100"))),
+    }
+}
+
+/// A count that can still be counted up.
+fn checked_count(name: &str, count: u64) -> Result<(), SnapshotError> {
+    match count <= COUNT_MAX {
+        true => Ok(()),
+        false => Err(content(format!("{name} = {count}, and nobody counts beyond {COUNT_MAX}"))),
     }
 }
 
@@ -226,3 +268,126 @@ const DIGEST_BYTES: usize = 32;
 const HEADER_BYTES: usize = MAGIC.len() + 2 + DIGEST_BYTES;
 /// The library's default: state is mostly repeated field names, which any level removes.
 const ZSTD_LEVEL: i32 = 3;
+/// JSON writes a byte of text as six at most, and a state passes its limit by less than double when held events turn
+/// into open sessions.
+const JSON_BYTES_PER_STATE_BYTE: usize = 12;
+/// The empty state, with room.
+const FRAME_BYTES: usize = 4096;
+/// Far beyond any stream, and far from the end of the type.
+const COUNT_MAX: u64 = 1 << 56;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Pushed, SessionRules};
+
+    const T0: i64 = 1_431_857_100_000;
+
+    fn rules(state_bytes_max: usize) -> SessionRules {
+        SessionRules {
+            gap_millis: 30_000,
+            gap_included: false,
+            lateness_millis: 10_000,
+            first_event_opens: true,
+            is_numbered: true,
+            carry: vec!["user".to_owned()],
+            state_bytes_max,
+        }
+    }
+
+    fn event(number: i64, row: Value) -> SessionEvent {
+        SessionEvent {
+            key: format!("user-{number}"),
+            hash_key: HashKey(number.unsigned_abs().into()),
+            event_time_millis: T0 + number,
+            event_id: format!("e-{number}"),
+            row: row.as_object().cloned().expect("an object"),
+        }
+    }
+
+    fn snapshot_of(content: &Value) -> Vec<u8> {
+        let body = zstd::bulk::compress(content.to_string().as_bytes(), 1).expect("compresses");
+        [MAGIC.as_bytes(), &VERSION.to_be_bytes(), &Sha256::digest(&body)[..], &body].concat()
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        SessionState::decode(bytes, 1 << 16).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn a_number_with_a_fraction_comes_back_as_it_was() {
+        // Each of these is one unit in the last place off when it is read by the fast, inexact algorithm.
+        for number in [8.332825837814665e219, 2.638344616030823e-256, 5e-324] {
+            let mut state = SessionState::new();
+            state.push(event(1, serde_json::json!({ "number": number })), &rules(1 << 16));
+            let read = SessionState::decode(&state.encode().expect("encodes"), 1 << 16).expect("decodes");
+            assert_eq!(read, state, "{number:e}");
+        }
+    }
+
+    #[test]
+    fn the_largest_state_within_its_limit_is_read_whatever_its_texts() {
+        for (text, state_bytes_max) in [("\u{1}", 1 << 16), ("\u{1}", 1 << 20), ("x", 1 << 16), ("", 1 << 16)]
+        {
+            let (mut state, rules) = (SessionState::new(), rules(state_bytes_max));
+            let row = serde_json::json!({ "user": text.repeat(200), "a": 1, "b": [null, true] });
+            let mut number = 0;
+            while state.push(event(number, row.clone()), &rules) == Pushed::Held {
+                number += 1;
+            }
+            let bytes = state.encode().expect("encodes");
+            assert_eq!(SessionState::decode(&bytes, state_bytes_max).expect("decodes"), state);
+            state.advance(i64::MAX);
+            state.release(&rules);
+            let bytes = state.encode().expect("encodes");
+            assert_eq!(SessionState::decode(&bytes, state_bytes_max).expect("decodes"), state);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_beyond_the_limit_is_refused_before_it_is_decompressed() {
+        let content = Value::from("0".repeat(1 << 21));
+        let error = refusal(&snapshot_of(&content));
+        assert!(
+            error.contains("holds 2097154 bytes") && error.ends_with("raise session.state_bytes_max"),
+            "{error}"
+        );
+        let unsized_frame = zstd::stream::encode_all(&b"{}"[..], 1).expect("compresses");
+        let bytes =
+            [MAGIC.as_bytes(), &VERSION.to_be_bytes(), &Sha256::digest(&unsized_frame)[..], &unsized_frame];
+        assert!(refusal(&bytes.concat()).contains("how long"));
+    }
+
+    #[test]
+    fn what_no_state_holds_is_refused() {
+        let content = |path: &str, value: Value| {
+            let mut state = SessionState::new();
+            for number in 0..2 {
+                state.push(event(number, serde_json::json!({ "user": "u" })), &rules(1 << 16));
+            }
+            state.advance(T0 + 1);
+            state.release(&rules(1 << 16));
+            let mut content = serde_json::to_value(state.stored()).expect("JSON");
+            *content.pointer_mut(path).expect("it is there") = value;
+            content
+        };
+        for (path, value, reason) in [
+            ("/held/0/event_time_millis", Value::from(i64::MIN), "outside 1990 to 2100"),
+            ("/keys/0/open/start_millis", Value::from(0), "outside 1990 to 2100"),
+            ("/keys/0/open/last_millis", Value::from(i64::MAX), "outside 1990 to 2100"),
+            ("/keys/0/open/events", Value::from(u64::MAX), "nobody counts"),
+            ("/keys/0/number", Value::from(u64::MAX), "nobody counts"),
+            ("/events_pushed", Value::from(u64::MAX), "nobody counts"),
+            ("/keys/0/hash_key", Value::from("z"), "invalid digit"),
+        ] {
+            let error = refusal(&snapshot_of(&content(path, value)));
+            assert!(error.contains(reason), "{path}: {error}");
+        }
+        for list in ["keys", "held"] {
+            let mut twice = content("/watermark", Value::Null);
+            let first = twice[list][0].clone();
+            twice[list].as_array_mut().expect("a list").push(first);
+            assert!(refusal(&snapshot_of(&twice)).contains("stands in it twice"), "{list}");
+        }
+    }
+}

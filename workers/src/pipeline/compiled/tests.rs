@@ -122,6 +122,18 @@ fn a_schema_that_cannot_be_used_is_refused() {
 }
 
 #[test]
+fn a_stored_configuration_with_a_bad_layout_is_refused_by_its_field() {
+    let text = compiled(|_| {}).settings().canonical_json();
+    for (field, layout) in [("sink.layout", "events/type={type}/"), ("sink.sessions_layout", "sessions/")] {
+        let damaged = text.replace(layout, "{now:%Y}/");
+        assert_ne!(damaged, text);
+        let stored = ResolvedSettings::from_canonical_json(&damaged).expect("reads");
+        let error = Pipeline::compile(&stored).expect_err("must be refused").to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}
+
+#[test]
 fn a_record_that_lies_where_its_key_does_not_belong_is_refused_before_state_is_touched() {
     let pipeline = compiled(|_| {});
     let mut state = PipelineState::default();

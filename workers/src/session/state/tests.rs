@@ -2,6 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A time that an event can have.
+const T0: i64 = 1_431_857_100_000;
+
 fn rules() -> SessionRules {
     SessionRules {
         gap_millis: 30,
@@ -153,7 +156,7 @@ prop_compose! {
     fn arrivals()(
         steps in prop::collection::vec((0_usize..4, 0_i64..40, 0_i64..10), 1..80),
     ) -> Vec<SessionEvent> {
-        let mut base = 1_000;
+        let mut base = T0;
         steps.iter().enumerate().map(|(index, (key, step, back))| {
             base += step;
             event(&format!("key-{key}"), base - back, &format!("{index:04}"))
