@@ -88,12 +88,12 @@ fn placeholder(text: &str) -> Result<Part, InvalidLayout> {
     match (name, format) {
         ("event_time", Some(format)) => time_format(format).map(Part::EventTime),
         ("event_time", None) => Err(InvalidLayout::TimeFormat { format: String::new() }),
-        (_, Some(_)) => Err(InvalidLayout::Placeholder { text: text.to_owned() }),
+        (_, Some(_)) => Err(InvalidLayout::Placeholder { text: shown(text) }),
         (name, None) => {
             let is_name = !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
             if !is_name {
-                return Err(InvalidLayout::Placeholder { text: text.to_owned() });
+                return Err(InvalidLayout::Placeholder { text: shown(text) });
             }
             Ok(Part::Field(name.to_owned()))
         }
@@ -101,7 +101,7 @@ fn placeholder(text: &str) -> Result<Part, InvalidLayout> {
 }
 
 fn time_format(format: &str) -> Result<String, InvalidLayout> {
-    let invalid = || InvalidLayout::TimeFormat { format: format.to_owned() };
+    let invalid = || InvalidLayout::TimeFormat { format: shown(format) };
     let mut characters = format.chars();
     while let Some(character) = characters.next() {
         let is_allowed = match character {
@@ -152,12 +152,17 @@ fn check_shape(parts: &[Part]) -> Result<(), InvalidLayout> {
     }
     let first = shape.split('/').next().unwrap_or_default();
     if first.starts_with('_') || RESERVED_FOLDERS.contains(&first) {
-        return Err(InvalidLayout::Reserved { folder: first.to_owned() });
+        return Err(InvalidLayout::Reserved { folder: shown(first) });
     }
     if shape.len() > SHAPE_BYTES_MAX || values > VALUES_MAX {
         return Err(InvalidLayout::Length { bytes: shape.len(), values });
     }
     Ok(())
+}
+
+/// The start of a text, for an error: a template may be of any length.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 /// A template that cannot be used, with what to write instead.
@@ -241,6 +246,7 @@ const IMPURE_NAMES: [&str; 17] = [
 ];
 const TIME_SPECIFIERS: &str = "YmdHMSj";
 const RESERVED_FOLDERS: [&str; 1] = ["state"];
+const SHOWN_CHARS_MAX: usize = 80;
 const SHAPE_BYTES_MAX: usize = 200;
 const VALUES_MAX: usize = 8;
 
@@ -306,6 +312,14 @@ mod tests {
             "e/{type:%Y}",
         ] {
             assert!(LayoutTemplate::parse(template).is_err(), "{template:?} must be refused");
+        }
+        for template in [
+            format!("{{{}", "a{".repeat(999) + "}"),
+            "_".repeat(999),
+            format!("{{event_time:{}}}", "%".repeat(999)),
+        ] {
+            let error = LayoutTemplate::parse(&template).expect_err("must be refused");
+            assert!(error.to_string().len() < 300, "{error}");
         }
         assert!(LayoutTemplate::parse(&"e".repeat(201)).is_err());
         assert!(LayoutTemplate::parse(&"{a}".repeat(9)).is_err());

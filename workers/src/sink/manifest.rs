@@ -123,15 +123,46 @@ impl ManifestSummary {
 
     fn add(&mut self, manifest: &Manifest) {
         let (sum, one) = (&mut self.totals, &manifest.totals);
-        sum.records += one.records;
-        sum.events += one.events;
-        sum.failed += one.failed;
-        sum.dropped += one.dropped;
-        sum.sessions += one.sessions;
-        sum.rows += one.rows;
+        for (sum, one) in [
+            (&mut sum.records, one.records),
+            (&mut sum.events, one.events),
+            (&mut sum.failed, one.failed),
+            (&mut sum.dropped, one.dropped),
+            (&mut sum.sessions, one.sessions),
+            (&mut sum.rows, one.rows),
+        ] {
+            // Counts come from the bucket; absurd ones must not end the process that shows them.
+            *sum = sum.saturating_add(one);
+        }
         self.objects += manifest.objects.len() as u64;
         if one.is_end_of_input {
             self.ended_shards.insert(manifest.shard.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_counts_are_summed_up_to_the_end_of_their_type() {
+        let totals = Totals { failed: u64::MAX, records: 1, ..Totals::default() };
+        let manifest = Manifest {
+            batch: "g1-b1".parse().expect("a batch id"),
+            stream: "s".to_owned(),
+            shard: "shardId-0".to_owned(),
+            after: Position::TrimHorizon,
+            last: Position::TrimHorizon,
+            objects: Vec::new(),
+            snapshot: String::new(),
+            totals,
+            config_hash: String::new(),
+            gap: None,
+        };
+        let mut summary = ManifestSummary::default();
+        summary.add(&manifest);
+        summary.add(&manifest);
+        assert_eq!((summary.totals.failed, summary.totals.records), (u64::MAX, 2));
     }
 }
