@@ -111,7 +111,7 @@ mod shard;
 pub mod testkit;
 mod worker;
 
-pub use aggregate::{AggregateBuilder, AggregatePolicy};
+pub use aggregate::{AggregateBuilder, AggregatePolicy, deaggregate};
 pub use clock::{SystemClock, TokioClock};
 pub use context::{CommitError, PrepareError, Prepared, ShardContext};
 pub use error::{Error, ErrorKind};

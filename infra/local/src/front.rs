@@ -20,12 +20,14 @@ use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
+use tokio_util::sync::CancellationToken;
 
 use crate::dynamodb::DynamoDb;
 use crate::kinesis::KinesisServer;
 use crate::s3::ObjectStore;
 use crate::throttle::{THROTTLE_PATH, Throttle};
 use crate::wire::error_response;
+use crate::{LocalError, LocalSettings};
 
 /// The services behind the port.
 pub(crate) struct Front {
@@ -33,6 +35,18 @@ pub(crate) struct Front {
     pub(crate) dynamodb: DynamoDb,
     pub(crate) s3: ObjectStore,
     pub(crate) throttle: Throttle,
+}
+
+impl Front {
+    /// Opens the stores that `settings` names; subscriptions end with `stop`.
+    pub(crate) fn open(settings: &LocalSettings, stop: CancellationToken) -> Result<Self, LocalError> {
+        Ok(Self {
+            kinesis: KinesisServer::open(settings, stop)?,
+            dynamodb: DynamoDb::open(&settings.dynamodb_storage)?,
+            s3: ObjectStore::open(&settings.data_dir)?,
+            throttle: Throttle::default(),
+        })
+    }
 }
 
 /// Answers one request.

@@ -23,6 +23,7 @@ mod clock;
 mod dynamodb;
 mod error;
 mod front;
+mod in_process;
 mod kinesis;
 mod s3;
 mod services;
@@ -31,6 +32,7 @@ mod throttle;
 mod wire;
 
 pub use error::LocalError;
+pub use in_process::InProcess;
 pub use kinesis_model::{ControlPlane, Limits, WhenFull};
 pub use services::Services;
 pub use settings::{LocalSettings, Storage};

@@ -13,11 +13,7 @@ use axum::serve::ListenerExt;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::dynamodb::DynamoDb;
 use crate::front::{self, Front};
-use crate::kinesis::KinesisServer;
-use crate::s3::ObjectStore;
-use crate::throttle::Throttle;
 use crate::{LocalError, LocalSettings};
 
 /// Kinesis, DynamoDB and S3 on one loopback port, until dropped or [shut down](Services::shutdown).
@@ -50,12 +46,7 @@ impl Services {
         let address =
             listener.local_addr().map_err(|source| LocalError::Listen { port: settings.port, source })?;
         let stop = CancellationToken::new();
-        let front = Front {
-            kinesis: KinesisServer::open(&settings, stop.clone())?,
-            dynamodb: DynamoDb::open(&settings.dynamodb_storage)?,
-            s3: ObjectStore::open(&settings.data_dir)?,
-            throttle: Throttle::default(),
-        };
+        let front = Front::open(&settings, stop.clone())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("leasehold-local")
             .enable_all()

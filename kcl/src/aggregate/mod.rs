@@ -37,7 +37,9 @@ pub enum AggregatePolicy {
 }
 
 /// Appends the user records of `record` to `records` and returns how many the policy dropped.
-pub(crate) fn deaggregate(
+///
+/// The framework does this for every record that it delivers; it is here for records that come from elsewhere.
+pub fn deaggregate(
     record: Record,
     range: HashKeyRange,
     policy: AggregatePolicy,

@@ -17,7 +17,7 @@ pub(super) const ENTITY_TYPE: &str = "entityType";
 /// An attribute that is missing or not of its type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("attribute {attribute} {problem}")]
-pub(super) struct InvalidItem {
+pub struct InvalidItem {
     attribute: String,
     problem: String,
 }

@@ -39,7 +39,8 @@ pub(super) const HALT: &str = "lhHalt";
 pub(super) const RESOLUTION: &str = "lhResolution";
 
 /// The item of a new row. Absent values and empty sets are left out: DynamoDB refuses them.
-pub(super) fn encode(lease: &Lease) -> Item {
+#[must_use]
+pub fn encode(lease: &Lease) -> Item {
     let mut item = Item::from([
         (KEY.to_owned(), s(lease.key.as_str())),
         (ENTITY_TYPE.to_owned(), s(ENTITY)),
@@ -79,7 +80,10 @@ pub(super) fn encode(lease: &Lease) -> Item {
 }
 
 /// The row of an item, by whomever written. Unknown attributes are none of our business.
-pub(super) fn decode(item: &Item) -> Result<Lease, InvalidItem> {
+///
+/// # Errors
+/// [`InvalidItem`] with the attribute that is missing or malformed.
+pub fn decode(item: &Item) -> Result<Lease, InvalidItem> {
     let checkpoint = required(CHECKPOINT, position(item, CHECKPOINT, CHECKPOINT_SUB)?)?;
     Ok(Lease {
         key: required(KEY, parsed(item, KEY, LeaseKey::new)?)?,

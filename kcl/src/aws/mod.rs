@@ -19,5 +19,7 @@ mod stream;
 mod table;
 mod worker_item;
 
+pub use item::InvalidItem;
+pub use lease_item::{decode as decode_lease, encode as encode_lease};
 pub use lease_store::DynamoDbLeaseStore;
 pub use stream::KinesisStream;
