@@ -38,3 +38,8 @@ sim:
 figures *options:
     cargo build --release -p leasehold -p leasehold-figures
     target/release/leasehold-figures {{options}}
+
+# One cargo-fuzz target, for so many seconds: `just fuzz log_line 600`; without a name, the list. What it finds lies in
+# tests/fuzz/fuzz/artifacts and belongs into tests/fuzz/corpus once it is mended.
+fuzz target="" seconds="60":
+    tests/fuzz/run "{{target}}" "{{seconds}}"
