@@ -43,3 +43,8 @@ figures *options:
 # tests/fuzz/fuzz/artifacts and belongs into tests/fuzz/corpus once it is mended.
 fuzz target="" seconds="60":
     tests/fuzz/run "{{target}}" "{{seconds}}"
+
+# Real processes killed, stopped and throttled for so many minutes, then every object verified.
+soak minutes="3" *options="":
+    cargo build -p leasehold -p leasehold-soak
+    "${CARGO_TARGET_DIR:-target}/debug/leasehold-soak" {{minutes}} {{options}}

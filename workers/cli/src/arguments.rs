@@ -111,6 +111,9 @@ pub(crate) struct ServicesArguments {
     /// Seconds until a shard iterator expires
     #[arg(long, default_value_t = 300)]
     pub(crate) iterator_ttl: u64,
+    /// Stop when standard input is closed, as a child of another process
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
 }
 
 #[derive(Debug, Args)]

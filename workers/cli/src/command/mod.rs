@@ -8,6 +8,7 @@ mod resolve;
 mod run;
 mod services;
 
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -30,4 +31,19 @@ pub(crate) fn settings_of(file: &Path) -> anyhow::Result<ResolvedSettings> {
     PipelineSettings::from_toml(&text)
         .and_then(|settings| settings.resolve(|path| std::fs::read_to_string(folder.join(path))))
         .map_err(|error| Problem::usage(format!("{}: {error}", file.display())))
+}
+
+/// Completes when standard input ends, which it does when the parent is gone, however it went; never if nobody asked.
+pub(crate) async fn stdin_closed(is_watched: bool) {
+    if !is_watched {
+        return std::future::pending().await;
+    }
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let mut sink = [0_u8; 64];
+        while matches!(std::io::stdin().read(&mut sink), Ok(1..)) {}
+        drop(sender);
+    });
+    // The sender is dropped without a message: the error is the news.
+    let _ = receiver.await;
 }

@@ -1,6 +1,6 @@
 //! `leasehold run`: one worker, on AWS or any endpoint.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use kcl::aws::{DynamoDbLeaseStore, KinesisStream};
@@ -11,7 +11,7 @@ use workers::{
     check_conditional_writes,
 };
 
-use super::settings_of;
+use super::{settings_of, stdin_closed};
 use crate::arguments::{LogFormat, RunArguments};
 use crate::connection::sdk_config;
 use crate::problem::{FAILED, Problem, UNAVAILABLE, text};
@@ -111,21 +111,6 @@ fn start_logging(format: LogFormat) {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
     }
-}
-
-/// Completes when standard input ends, which it does when the parent is gone, however it went; never if nobody asked.
-async fn stdin_closed(is_watched: bool) {
-    if !is_watched {
-        return std::future::pending().await;
-    }
-    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let mut sink = [0_u8; 64];
-        while matches!(std::io::stdin().read(&mut sink), Ok(1..)) {}
-        drop(sender);
-    });
-    // The sender is dropped without a message: the error is the news.
-    let _ = receiver.await;
 }
 
 const IAM_ACTIONS: &str = "kinesis:DescribeStreamSummary kinesis:ListShards kinesis:GetShardIterator \

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use local::{ControlPlane, Limits, LocalSettings, Services};
 
+use super::stdin_closed;
 use crate::arguments::{ControlPlaneChoice, LimitsChoice, ServicesArguments};
 
 pub(crate) async fn services(arguments: ServicesArguments) -> anyhow::Result<()> {
@@ -23,7 +24,11 @@ pub(crate) async fn services(arguments: ServicesArguments) -> anyhow::Result<()>
     println!("Kinesis, DynamoDB and S3 at {endpoint}; objects in {}/s3", arguments.data.display());
     println!("try: aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams");
     println!("Ctrl-C ends");
-    tokio::signal::ctrl_c().await?;
+    tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        () = stdin_closed(arguments.stop_with_stdin) => {}
+    }
     tokio::task::spawn_blocking(move || services.shutdown()).await?;
     Ok(())
 }
