@@ -389,9 +389,11 @@ impl Coordinator {
         if is_asked && !self.lock.has_led() { Millis::MAX } else { self.lock.wake_at() }
     }
 
-    /// Takes the steps of a shutdown as soon as each is possible.
+    /// Takes the steps of a shutdown as soon as each is possible. The row's deletion waits for the answers to its writes,
+    /// lest one of them lands later and leaves the row for ever.
     fn advance_leaving(&mut self, now: Millis) {
-        if self.phase == Phase::Draining && self.tenures.is_empty() {
+        let is_showing_life = self.outbox.count(|purpose| *purpose == Purpose::Presence) > 0;
+        if self.phase == Phase::Draining && self.tenures.is_empty() && !is_showing_life {
             if self.lock.is_leading(now) && self.fleet.was_scanned() {
                 self.phase = Phase::LastPlan { scanned: false };
                 self.outbox.store(Purpose::Scan, StoreRequest::ReadTable);

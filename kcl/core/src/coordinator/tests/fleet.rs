@@ -199,3 +199,25 @@ fn an_operators_decision_takes_the_lease_from_its_holder_who_adopts_anew() {
     let row = &world.table.leases()[&key(FIRST)];
     assert_eq!((&row.own.halt, row.own.resolution), (&None, Some(Resolution::RecordGap)));
 }
+
+/// The two writes may overtake each other on their way.
+#[test]
+fn a_worker_deletes_its_row_only_after_the_answer_to_its_last_beat() {
+    let settings = CoordinatorSettings::new(FAILOVER, InitialPosition::TrimHorizon);
+    let mut coordinator = Coordinator::new(settings, WorkerId::new("a").expect("valid"), 1, Millis(1));
+    coordinator.handle_shutdown(Millis(2));
+    let is_deletion = |request: &Request| matches!(request, Request::Store(StoreRequest::DeleteWorker(_)));
+    let mut table = LeaseTable::new();
+    let mut unanswered = Vec::new();
+    while let Some((id, request)) = coordinator.poll_request(Millis(2)) {
+        assert!(!is_deletion(&request), "the row is still being written");
+        unanswered.push((id, request));
+    }
+    for (id, request) in unanswered {
+        if let Request::Store(request) = request {
+            coordinator.handle_reply(id, table.execute(&request), Millis(3));
+        }
+    }
+    let next = std::iter::from_fn(|| coordinator.poll_request(Millis(3)));
+    assert!(next.map(|(_, request)| request).any(|request| is_deletion(&request)));
+}
