@@ -8,6 +8,7 @@
 //! reply would be refused by itself, and pauses between reads are the shard loop's. Endpoint, region and credentials
 //! come from the given [`SdkConfig`](aws_config::SdkConfig), so that the same code runs against any endpoint.
 
+mod answer;
 mod expression;
 mod failure;
 mod item;

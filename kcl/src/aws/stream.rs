@@ -18,6 +18,7 @@ use kcl_core::{
     ChildShard, HashKey, HashKeyRange, ListedShard, Millis, RecordPosition, ShardFilter, ShardId,
 };
 
+use super::answer::Taken;
 use crate::port::{
     ControlError, FetchError, Fetched, NextFetch, ShardIterator, StartAt, StreamControl, StreamIdentity,
     StreamSource,
@@ -135,7 +136,12 @@ impl StreamSource for KinesisStream {
             .shard_iterator(&iterator.0)
             .set_stream_arn(self.arn.clone())
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = request.send().await.map_err(fetch_error)?;
+        let taken = Taken::default();
+        let answer = request.customize().interceptor(taken.clone()).send().await.map_err(fetch_error)?;
+        let records = match taken.into_records() {
+            Some(records) => records,
+            None => answer.records.into_iter().map(record).collect::<Result<_, _>>()?,
+        };
         let next = match answer.next_shard_iterator {
             Some(next) => NextFetch::Iterator(ShardIterator(next)),
             None => {
@@ -144,7 +150,7 @@ impl StreamSource for KinesisStream {
             }
         };
         Ok(Fetched {
-            records: answer.records.into_iter().map(record).collect::<Result<_, _>>()?,
+            records,
             next,
             behind_latest: Millis(unsigned(answer.millis_behind_latest.unwrap_or(0))),
         })
