@@ -99,18 +99,25 @@ impl FromStr for SequenceNumber {
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut chunks = [0_u64; 4];
-        let mut count = 0;
+        let mut digits = [b'0'; DIGITS_MAX];
+        let mut start = DIGITS_MAX;
         let mut rest = *self;
-        while count == 0 || rest != Self::default() {
-            (rest, chunks[count]) = rest.split_off_chunk();
-            count += 1;
+        while rest != Self::default() {
+            let mut chunk;
+            (rest, chunk) = rest.split_off_chunk();
+            // Of an odd number of digits the last pair has a zero too many, in the place of the next chunk's last digit.
+            for pair in digits[..start].rchunks_mut(2).take(CHUNK_DIGITS.div_ceil(2)) {
+                let two = (chunk % 100) as u8;
+                chunk /= 100;
+                for (digit, value) in pair.iter_mut().rev().zip([two % 10, two / 10]) {
+                    *digit = b'0' + value;
+                }
+            }
+            start = start.saturating_sub(CHUNK_DIGITS);
         }
-        write!(formatter, "{}", chunks[count - 1])?;
-        for chunk in chunks[..count - 1].iter().rev() {
-            write!(formatter, "{chunk:0width$}", width = CHUNK_DIGITS)?;
-        }
-        Ok(())
+        let is_leading = |digit: &&u8| **digit == b'0';
+        let zeros = digits[..DIGITS_MAX - 1].iter().take_while(is_leading).count();
+        formatter.write_str(std::str::from_utf8(&digits[zeros..]).expect("digits are text"))
     }
 }
 

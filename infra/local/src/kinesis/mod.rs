@@ -15,6 +15,7 @@ mod log;
 mod operations;
 mod output;
 mod protocol;
+mod records_json;
 mod subscribe;
 
 use std::path::Path;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::input::*;
 use super::output::*;
 use super::protocol::{Protocol, Refusal};
+use super::records_json;
 
 /// One operation of the API.
 #[derive(Debug)]
@@ -64,12 +65,18 @@ static OPERATIONS: [Operation; 29] = [
     changes("PutRecords", |kinesis, protocol, body, now| {
         let request = protocol.decode::<PutRecordsInput>(body)?.into_request()?;
         let response = kinesis.put_records(request, now)?;
-        Ok(protocol.encode(&PutRecordsOutput::from(&response)))
+        Ok(match protocol {
+            Protocol::Json => records_json::put(&response),
+            Protocol::Cbor => protocol.encode(&PutRecordsOutput::from(&response)),
+        })
     }),
     reads("GetRecords", |kinesis, protocol, body, now| {
         let request = protocol.decode::<GetRecordsInput>(body)?.into_request();
         let response = kinesis.get_records(request, now)?;
-        Ok(protocol.encode(&GetRecordsOutput::from(&response)))
+        Ok(match protocol {
+            Protocol::Json => records_json::got(&response),
+            Protocol::Cbor => protocol.encode(&GetRecordsOutput::from(&response)),
+        })
     }),
     changes("PutRecord", |kinesis, protocol, body, now| {
         let request = protocol.decode::<PutRecordInput>(body)?.into_request()?;

@@ -31,8 +31,8 @@ impl From<model::PutRecordResponse> for PutRecordOutput {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PutRecordsOutput<'a> {
-    failed_record_count: usize,
     records: Vec<PutRecordsEntry<'a>>,
+    failed_record_count: usize,
     encryption_type: &'static str,
 }
 
@@ -56,9 +56,16 @@ impl<'a> From<&'a model::PutRecordsResponse> for PutRecordsOutput<'a> {
                 PutRecordsEntry::Failed { error_code: error.code(), error_message: error.to_string() }
             }
         });
+        Self { records: records.collect(), ..Self::without_records(response) }
+    }
+}
+
+impl PutRecordsOutput<'_> {
+    /// Everything but the outcomes of the records.
+    pub(super) fn without_records(response: &model::PutRecordsResponse) -> Self {
         Self {
+            records: Vec::new(),
             failed_record_count: response.failed_record_count,
-            records: records.collect(),
             encryption_type: response.encryption_type.as_str(),
         }
     }
@@ -83,8 +90,16 @@ pub(super) struct GetRecordsOutput<'a> {
 
 impl<'a> From<&'a model::GetRecordsResponse> for GetRecordsOutput<'a> {
     fn from(response: &'a model::GetRecordsResponse) -> Self {
+        let records = records(&response.records, response.encryption_type);
+        Self { records, ..Self::without_records(response) }
+    }
+}
+
+impl<'a> GetRecordsOutput<'a> {
+    /// Everything but the records.
+    pub(super) fn without_records(response: &'a model::GetRecordsResponse) -> Self {
         Self {
-            records: records(&response.records, response.encryption_type),
+            records: Vec::new(),
             next_shard_iterator: response.next_shard_iterator.as_deref(),
             millis_behind_latest: response.millis_behind_latest,
             child_shards: child_shards(&response.child_shards),

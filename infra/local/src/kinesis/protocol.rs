@@ -12,9 +12,7 @@ use std::fmt;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use base64::display::Base64Display;
-use base64::engine::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use ciborium::tag::{Captured, Required};
 use kinesis_model::{EpochMillis, KinesisError};
 use serde::de::{DeserializeOwned, Error as _, Visitor};
@@ -127,7 +125,7 @@ pub(super) struct Blob(pub(super) Bytes);
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(&Base64Display::new(&self.0, &STANDARD))
+            serializer.serialize_str(&STANDARD.encode_to_string(&self.0))
         } else {
             serializer.serialize_bytes(&self.0)
         }
@@ -136,27 +134,40 @@ impl Serialize for Blob {
 
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BlobVisitor;
-        impl Visitor<'_> for BlobVisitor {
-            type Value = Blob;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a payload: base64 in JSON, bytes in CBOR")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Blob, E> {
-                STANDARD.decode(text).map(|bytes| Blob(bytes.into())).map_err(E::custom)
-            }
-
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
-                Ok(Blob(bytes.into()))
-            }
-        }
         if deserializer.is_human_readable() {
-            deserializer.deserialize_str(BlobVisitor)
+            // As bytes, since base64 is checked more strictly than text would be.
+            deserializer.deserialize_bytes(Base64Visitor)
         } else {
-            deserializer.deserialize_byte_buf(BlobVisitor)
+            deserializer.deserialize_byte_buf(BytesVisitor)
         }
+    }
+}
+
+struct Base64Visitor;
+
+impl Visitor<'_> for Base64Visitor {
+    type Value = Blob;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a payload in base64")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, text: &[u8]) -> Result<Blob, E> {
+        STANDARD.decode_to_vec(text).map(|bytes| Blob(bytes.into())).map_err(E::custom)
+    }
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Blob;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a payload of bytes")
+    }
+
+    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+        Ok(Blob(bytes.into()))
     }
 }
 
