@@ -1,6 +1,6 @@
 //! What a measurement is, and what all of them are given.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
@@ -27,22 +27,29 @@ impl Measurement {
 pub(crate) struct Context {
     /// How often a measurement is repeated; its median counts.
     pub(crate) runs: usize,
-    /// The `leasehold` program of the same build.
-    leasehold: PathBuf,
+    /// Where the programs of this build are.
+    programs: PathBuf,
 }
 
 impl Context {
     /// The programs of this build, and so many runs of each measurement.
     pub(crate) fn new(runs: usize) -> anyhow::Result<Self> {
-        let leasehold = std::env::current_exe().context("the path of this program is unknown")?;
-        let leasehold = leasehold.with_file_name("leasehold");
+        let own = std::env::current_exe().context("the path of this program is unknown")?;
+        let programs = own.parent().context("this program is in no folder")?.to_owned();
+        let context = Self { runs, programs };
+        let leasehold = context.leasehold();
         anyhow::ensure!(leasehold.exists(), "{} is missing; build leasehold as well", leasehold.display());
-        Ok(Self { runs, leasehold })
+        Ok(context)
     }
 
     /// The `leasehold` program of the same build.
-    pub(crate) fn leasehold(&self) -> &Path {
-        &self.leasehold
+    pub(crate) fn leasehold(&self) -> PathBuf {
+        self.programs.join("leasehold")
+    }
+
+    /// Where cargo lets benches keep their files.
+    pub(crate) fn bench_files(&self) -> PathBuf {
+        self.programs.join("../tmp")
     }
 }
 

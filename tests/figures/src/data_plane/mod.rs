@@ -5,6 +5,7 @@
 //!  server-calls:   raw HTTP client ──▶ the local server, a server with canned answers, in turns
 //!  server-memory:  FullStream, and what the server's process grew by
 //!  local-start:    `leasehold local`, and what it says of its first record
+//!  weblog:         the criterion bench of `workers`
 //! ```
 
 mod calls;
@@ -15,6 +16,7 @@ mod server_calls;
 mod server_memory;
 mod stream;
 mod throughput;
+mod weblog;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +54,7 @@ pub(crate) fn measurements() -> Vec<Measurement> {
         Measurement { name: "server-calls", measure: |context| Box::pin(server_calls::measure(context)) },
         Measurement { name: "server-memory", measure: |context| Box::pin(server_memory::measure(context)) },
         Measurement { name: "local-start", measure: |context| Box::pin(local_start::measure(context)) },
+        Measurement { name: "weblog", measure: |context| Box::pin(weblog::measure(context)) },
     ]
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct BedSettings {
     pub(crate) failover: Duration,
     /// Checkpoint interval of the workers.
     pub(crate) checkpoint_interval: Duration,
+    /// Pause of the workers between two reads of an idle shard; none: their default.
+    pub(crate) idle_pause: Option<Duration>,
     /// Pause between two records of a slot; none: the stream stays empty.
     pub(crate) trickle_every: Option<Duration>,
 }
@@ -64,6 +66,7 @@ impl Bed {
             stream: self.settings.name.clone(),
             failover: self.settings.failover,
             checkpoint_interval: self.settings.checkpoint_interval,
+            idle_pause: self.settings.idle_pause,
         };
         let number = self.members;
         self.members += 1;

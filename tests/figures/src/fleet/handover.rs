@@ -156,6 +156,7 @@ fn settings(name: String, shards: u32, failover: Duration) -> BedSettings {
         shards,
         failover,
         checkpoint_interval: CHECKPOINT_INTERVAL,
+        idle_pause: None,
         trickle_every: Some(TRICKLE_EVERY),
     }
 }

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::bed::{Bed, BedSettings};
 use super::counting::Writes;
+use super::journal::Said;
 use super::worker::{Used, now_millis};
 
 /// What a process used over a while.
@@ -23,14 +24,12 @@ pub(crate) struct Cost {
 
 /// One worker holds every shard of a stream on which nothing happens.
 pub(crate) async fn idle(endpoint: &str, failover: Duration, run: u32) -> anyhow::Result<Cost> {
-    let settings = BedSettings {
-        name: format!("idle-{run}"),
-        shards: IDLE_SHARDS,
-        failover,
-        checkpoint_interval: failover / 2,
-        trickle_every: None,
-    };
-    cost_of(endpoint, settings, IDLE_WINDOW).await
+    cost_of(endpoint, idle_settings(format!("idle-{run}"), failover, None), IDLE_WINDOW).await
+}
+
+/// The same without reading: what holding the leases costs alone.
+pub(crate) async fn unread(endpoint: &str, failover: Duration, run: u32) -> anyhow::Result<Cost> {
+    cost_of(endpoint, idle_settings(format!("unread-{run}"), failover, Some(READ_NEVER)), IDLE_WINDOW).await
 }
 
 /// One worker gets records on every shard, and checkpoints each second.
@@ -40,9 +39,21 @@ pub(crate) async fn busy(endpoint: &str, failover: Duration, run: u32) -> anyhow
         shards: BUSY_SHARDS,
         failover,
         checkpoint_interval: Duration::from_secs(1),
+        idle_pause: None,
         trickle_every: Some(Duration::from_millis(200)),
     };
     cost_of(endpoint, settings, failover * 3).await
+}
+
+fn idle_settings(name: String, failover: Duration, idle_pause: Option<Duration>) -> BedSettings {
+    BedSettings {
+        name,
+        shards: IDLE_SHARDS,
+        failover,
+        checkpoint_interval: failover / 2,
+        idle_pause,
+        trickle_every: None,
+    }
 }
 
 async fn cost_of(endpoint: &str, settings: BedSettings, window: Duration) -> anyhow::Result<Cost> {
@@ -55,7 +66,7 @@ async fn cost_of(endpoint: &str, settings: BedSettings, window: Duration) -> any
     sleep(failover).await;
     let before = bed.journal.until("it reports", window, |said| said.used(0, now_millis())).await?;
     sleep(window).await;
-    let later = |said: &super::journal::Said<'_>| {
+    let later = |said: &Said<'_>| {
         said.used(0, now_millis()).filter(|(at, _)| u128::from(at - before.0) >= window.as_millis())
     };
     let after = bed.journal.until("it reports again", window, later).await?;
@@ -95,7 +106,10 @@ impl Cost {
 
 const IDLE_SHARDS: u32 = 1000;
 const BUSY_SHARDS: u32 = 4;
-const IDLE_WINDOW: Duration = Duration::from_secs(60);
+/// Six renewals of each lease.
+const IDLE_WINDOW: Duration = Duration::from_secs(40);
+/// Longer than any window.
+const READ_NEVER: Duration = Duration::from_secs(3600);
 const HOLD_TIMEOUT: Duration = Duration::from_secs(120);
 const HOLD_POLL_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -36,6 +36,8 @@ pub(crate) struct WorkerTask {
     pub(crate) failover: Duration,
     /// Checkpoint interval.
     pub(crate) checkpoint_interval: Duration,
+    /// Pause between two reads of a shard on which nothing happens; none: that of the worker's defaults.
+    pub(crate) idle_pause: Option<Duration>,
 }
 
 /// What a worker process says.
@@ -73,6 +75,9 @@ impl WorkerTask {
         let mut settings = WorkerSettings::starting_at(InitialPosition::TrimHorizon);
         settings.failover = self.failover;
         settings.checkpoint_interval = self.checkpoint_interval;
+        if let Some(pause) = self.idle_pause {
+            (settings.fetch.idle_pause_min, settings.fetch.idle_pause_max) = (pause, pause);
+        }
         let counts = Arc::new(WriteCounts::default());
         let leases = DynamoDbLeaseStore::new(&config, &self.stream, self.failover);
         let worker = Worker::builder(&self.stream, KinesisStream::new(&config, &self.stream))
