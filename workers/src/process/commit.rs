@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kcl::{HaltKind, HaltReason, ShardContext};
+use kcl::{HaltKind, ShardContext};
 use sha2::{Digest, Sha256};
 
 use super::error::ProcessError;
+use super::recovery::halt;
 use crate::pipeline::PipelineState;
 use crate::settings::Compression;
 use crate::sink::{
@@ -22,6 +23,7 @@ pub(super) struct Pending {
     pub(super) compression: Compression,
     /// An operator decided that what lies under the batch's names counts, whatever it is.
     accepts_existing: bool,
+    part_bytes: usize,
 }
 
 /// Puts the objects of one batch; one that lies there already must be the same, unless an operator accepted it.
@@ -29,6 +31,8 @@ pub(super) struct BatchPuts<'a> {
     pub(super) store: &'a dyn ObjectStore,
     pub(super) batch: BatchId,
     pub(super) accepts_existing: bool,
+    /// Objects of more bytes are uploaded in parts.
+    pub(super) part_bytes: usize,
 }
 
 /// What lies under a name of the batch: what was put, or what was accepted in its place.
@@ -42,8 +46,10 @@ impl Pending {
         batch: ClosedBatch,
         state: &PipelineState,
         compression: Compression,
+        part_bytes: usize,
     ) -> Result<Self, ProcessError> {
-        Ok(Self { batch, state: state.sessions.encode()?, compression, accepts_existing: false })
+        let state = state.sessions.encode()?;
+        Ok(Self { batch, state, compression, accepts_existing: false, part_bytes })
     }
 
     /// Takes objects that exist under the batch's names for its own.
@@ -68,7 +74,8 @@ impl Pending {
         if context.pending().is_none() {
             context.prepare(intent.last, intent.encode()).await?;
         }
-        let puts = BatchPuts { store, batch: intent.batch, accepts_existing: self.accepts_existing };
+        let Self { accepts_existing, part_bytes, .. } = *self;
+        let puts = BatchPuts { store, batch: intent.batch, accepts_existing, part_bytes };
         let mut objects = Vec::with_capacity(self.batch.objects.len());
         for (index, object) in (0_u32..).zip(&self.batch.objects) {
             let extension = self.compression.extension();
@@ -146,7 +153,7 @@ impl BatchPuts<'_> {
         ];
         let metadata: ObjectMetadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
         let object = NewObject { body, content_type, metadata };
-        match put_with_retries(self.store, context, key, &object).await? {
+        match put_with_retries(self.store, context, key, &object, self.part_bytes).await? {
             PutOutcome::Created => Ok(laid),
             PutOutcome::Exists(found)
                 if found.get(METADATA_BATCH) == Some(&batch)
@@ -164,13 +171,10 @@ impl BatchPuts<'_> {
                 Err(ProcessError::Fenced { key: key.to_owned() })
             }
             PutOutcome::Exists(found) => {
-                let detail = format!(
-                    "object {key} of batch {batch} exists with digest {:?} in place of {digest}; compare the two, \
-                     then run `leasehold leases resolve` with --accept-existing or --rewrite",
-                    found.get(METADATA_DIGEST)
-                );
-                context.halt(HaltReason { kind: HaltKind::Conflict, detail: detail.clone() });
-                Err(ProcessError::Halted { detail })
+                let found = found.get(METADATA_DIGEST).map_or("none", |found| shortened(found));
+                let detail =
+                    format!("object {key} exists with digest {found} in place of {}", shortened(digest));
+                Err(halt(context, HaltKind::Conflict, detail))
             }
         }
     }
@@ -184,7 +188,7 @@ pub(super) async fn put_by_content(
     body: Bytes,
 ) -> Result<(), ProcessError> {
     let object = NewObject { body, content_type: JSON, metadata: ObjectMetadata::new() };
-    put_with_retries(store, context, key, &object).await?;
+    put_with_retries(store, context, key, &object, PART_BYTES).await?;
     Ok(())
 }
 
@@ -194,10 +198,11 @@ async fn put_with_retries(
     context: &ShardContext,
     key: &str,
     object: &NewObject,
+    part_bytes: usize,
 ) -> Result<PutOutcome, StoreError> {
     let mut pause = RETRY_PAUSE_MIN;
     loop {
-        let put = if object.body.len() > PART_BYTES {
+        let put = if object.body.len() > part_bytes {
             store.put_new_in_parts(key, object).await
         } else {
             store.put_new(key, object).await
@@ -217,12 +222,18 @@ fn digest_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// As much of a digest as a reader needs to tell two apart.
+fn shortened(digest: &str) -> &str {
+    digest.get(..DIGEST_SHOWN).unwrap_or(digest)
+}
+
+const DIGEST_SHOWN: usize = 12;
 const METADATA_BATCH: &str = "leasehold-batch";
 const METADATA_ROWS: &str = "leasehold-rows";
 const METADATA_DIGEST: &str = "leasehold-digest";
 const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
 /// Above this, parts are retried one by one. S3 advises multipart from 100 MB on and allows it from 5 MiB.
-const PART_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PART_BYTES: usize = 16 * 1024 * 1024;
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ use kcl::{
     ShardContext, ShardId,
 };
 
-use super::commit::{Pending, put_by_content};
+use super::commit::{PART_BYTES, Pending, put_by_content};
 use super::error::ProcessError;
 use super::recovery::halt;
 use crate::pipeline::{Pipeline, PipelineState, RecordPlace};
@@ -21,6 +21,7 @@ use crate::sink::{Batch, BatchId, BatchLimits, ObjectStore, ShardNames, config_k
 pub struct PipelineFactory {
     pipeline: Arc<Pipeline>,
     store: Arc<dyn ObjectStore>,
+    part_bytes: usize,
 }
 
 /// Processes one shard.
@@ -31,6 +32,7 @@ pub struct PipelineProcessor {
     pub(super) config_hash: String,
     pub(super) state: PipelineState,
     pub(super) batch: Batch,
+    pub(super) part_bytes: usize,
     /// A closed batch whose commit failed; nothing else happens before it is done.
     pending: Option<Pending>,
     /// When the batch got its first record or advance.
@@ -44,7 +46,14 @@ impl PipelineFactory {
     /// Processors that run `pipeline` and write to `store`.
     #[must_use]
     pub fn new(pipeline: Pipeline, store: Arc<dyn ObjectStore>) -> Self {
-        Self { pipeline: Arc::new(pipeline), store }
+        Self { pipeline: Arc::new(pipeline), store, part_bytes: PART_BYTES }
+    }
+
+    /// Objects of more bytes than this are uploaded in parts; 16 MiB unless set.
+    #[must_use]
+    pub const fn with_part_bytes(mut self, part_bytes: usize) -> Self {
+        self.part_bytes = part_bytes;
+        self
     }
 }
 
@@ -59,6 +68,7 @@ impl ProcessorFactory for PipelineFactory {
             pipeline: Arc::clone(&self.pipeline),
             store: Arc::clone(&self.store),
             state: PipelineState::default(),
+            part_bytes: self.part_bytes,
             pending: None,
             opened_epoch_millis: None,
             absorbed: None,
@@ -192,7 +202,7 @@ impl PipelineProcessor {
         let next = Batch::new(self.batch.last(), compression);
         let batch = std::mem::replace(&mut self.batch, next);
         let closed = batch.close(BatchId::next_of(context.lease()), &self.config_hash);
-        self.pending = Some(Pending::new(closed, &self.state, compression)?);
+        self.pending = Some(Pending::new(closed, &self.state, compression, self.part_bytes)?);
         self.opened_epoch_millis = None;
         self.commit_pending(context).await
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kcl::{HaltKind, HaltReason, PendingCheckpoint, Position, Resolution, ShardContext};
+use sha2::{Digest, Sha256};
 
 use super::commit::{BatchPuts, Pending};
 use super::error::ProcessError;
@@ -10,7 +11,7 @@ use super::processor::PipelineProcessor;
 use crate::pipeline::{Pipeline, PipelineState};
 use crate::session::SessionState;
 use crate::settings::ResolvedSettings;
-use crate::sink::{Batch, BatchId, Intent, Manifest, Totals, config_key};
+use crate::sink::{Batch, BatchId, Intent, Manifest, Totals, config_key, hex};
 
 impl PipelineProcessor {
     /// Loads the state, and finishes a pending batch first.
@@ -58,7 +59,8 @@ impl PipelineProcessor {
                 gap: Some(format!("an operator gave up this range; records in it: {records}")),
             };
             let state = self.state_at_checkpoint(&self.pipeline, context).await?.sessions.encode()?;
-            let puts = BatchPuts { store: self.store.as_ref(), batch, accepts_existing: true };
+            let part_bytes = self.part_bytes;
+            let puts = BatchPuts { store: self.store.as_ref(), batch, accepts_existing: true, part_bytes };
             puts.put_snapshot(context, &snapshot, state).await?;
             puts.put_manifest(context, &names.manifest(batch), &manifest).await?;
             tracing::warn!(%batch, %after, last = %pending.position, "recorded as a gap, as an operator decided");
@@ -99,14 +101,14 @@ impl PipelineProcessor {
         let batch = self.replayed(intent, &pipeline, &mut state, context).await?;
         let compression = pipeline.settings().settings().sink.compression;
         let closed = batch.close(intent.batch, &intent.config_hash);
-        if closed.intent.facts != intent.facts {
+        if closed.intent.facts != intent.facts || closed.intent.advances != intent.advances {
             let detail = format!(
-                "the range from {} to {} holds {:?} now, the intent says {:?}",
+                "the range from {} to {} holds {} now, the intent says {}",
                 intent.after, intent.last, closed.intent.facts, intent.facts
             );
             return Err(halt(context, HaltKind::Unreplayable, detail));
         }
-        let mut pending = Pending::new(closed, &state, compression)?;
+        let mut pending = Pending::new(closed, &state, compression, self.part_bytes)?;
         if context.lease().own.resolution == Some(Resolution::AcceptExisting) {
             pending = pending.accepting_existing();
         }
@@ -160,17 +162,19 @@ impl PipelineProcessor {
         }
         let key = config_key(&intent.config_hash);
         let Some(stored) = self.store.get(&key).await? else {
-            let detail = format!("the pending batch was made with configuration {key}, which is missing");
+            let detail = format!("it was made with configuration {key}, which is missing");
             return Err(halt(context, HaltKind::Unreplayable, detail));
         };
+        let is_cited = hex(&Sha256::digest(&stored.body)) == intent.config_hash;
         let compiled = std::str::from_utf8(&stored.body)
             .map_err(|error| error.to_string())
+            .and_then(|text| if is_cited { Ok(text) } else { Err(NOT_CITED.to_owned()) })
             .and_then(ResolvedSettings::from_canonical_json)
             .and_then(|settings| Pipeline::compile(&settings).map_err(|error| error.to_string()));
         match compiled {
             Ok(pipeline) => Ok(Arc::new(pipeline)),
             Err(cause) => {
-                let detail = format!("the pending batch's configuration {key} cannot be used: {cause}");
+                let detail = format!("its configuration {key} cannot be used: {cause}");
                 Err(halt(context, HaltKind::Unreplayable, detail))
             }
         }
@@ -208,11 +212,24 @@ impl PipelineProcessor {
 }
 
 /// Stops the shard visibly, and ends the call.
-pub(super) fn halt(context: &mut ShardContext, kind: HaltKind, mut detail: String) -> ProcessError {
-    if kind == HaltKind::Unreplayable {
-        detail.push_str("; mend the cause and run `leasehold leases resolve` with --retry, or use --record-gap or --rewrite");
-    }
-    tracing::error!(shard = %context.shard(), %kind, detail, "the shard is stopped");
+pub(super) fn halt(context: &mut ShardContext, kind: HaltKind, detail: String) -> ProcessError {
+    let (shard, batch) = (context.shard(), BatchId::next_of(context.lease()));
+    let detail = format!("shard {shard}, batch {batch}: {detail}{}", remedy(kind));
     context.halt(HaltReason { kind, detail: detail.clone() });
     ProcessError::Halted { detail }
 }
+
+/// What to do about a halt, unless its detail says so.
+fn remedy(kind: HaltKind) -> &'static str {
+    if kind == HaltKind::Conflict {
+        "; compare the two, then run `leasehold leases resolve` with --accept-existing or --rewrite"
+    } else if kind == HaltKind::Unreplayable {
+        "; mend the cause and run `leasehold leases resolve` with --retry, or use --record-gap or --rewrite"
+    } else if kind == HaltKind::StateMissing {
+        "; restore it, then run `leasehold leases resolve` with --retry"
+    } else {
+        ""
+    }
+}
+
+const NOT_CITED: &str = "its content is not the one that its name is the hash of";

@@ -1,5 +1,7 @@
 //! What a batch knows about the records in its range, enough to notice when a second reading finds others.
 
+use std::fmt;
+
 use kcl::RecordPosition;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,6 +17,14 @@ pub struct RangeFacts {
     pub sub_records: u64,
     /// SHA-256 over the positions, in hexadecimal.
     pub positions_digest: String,
+}
+
+impl fmt::Display for RangeFacts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, sub_records, positions_digest } = self;
+        let digest = positions_digest.get(..12).unwrap_or(positions_digest);
+        write!(formatter, "{records} records ({sub_records} with sub-records, positions {digest}…)")
+    }
 }
 
 /// Gathers [`RangeFacts`] record by record.
