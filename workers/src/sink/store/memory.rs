@@ -87,9 +87,13 @@ impl MemoryStore {
         self.objects.lock().clone()
     }
 
-    /// Puts `object` under `key`, whatever lies there: what a foreign writer without conditions would do.
-    pub fn overwrite(&self, key: &str, object: StoredObject) {
-        self.objects.lock().insert(key.to_owned(), object);
+    /// Puts `object` under `key`, or removes what lies there: what a foreign writer without conditions would do.
+    pub fn replace(&self, key: &str, object: Option<StoredObject>) {
+        let mut objects = self.objects.lock();
+        match object {
+            Some(object) => objects.insert(key.to_owned(), object),
+            None => objects.remove(key),
+        };
     }
 
     async fn call<T>(

@@ -130,7 +130,7 @@ mod tests {
             }
             if lies {
                 let NewObject { body, metadata, .. } = object;
-                self.0.overwrite(key, StoredObject { body, metadata });
+                self.0.replace(key, Some(StoredObject { body, metadata }));
                 return Ok(PutOutcome::Created);
             }
             self.0.put_new(key, &object).await
