@@ -50,6 +50,18 @@ impl Committed {
         Ok(())
     }
 
+    /// Whether a lease that `worker` holds has an intent pending at this moment.
+    pub(crate) async fn is_committing(&self, worker: &str) -> bool {
+        let StoreReply::Table(view) = self.leases.execute(StoreRequest::ReadTable).await else {
+            return false;
+        };
+        let is_of_worker = |row: &Lease| {
+            let owner = row.actual_owner().and_then(|owner| owner.as_str().strip_prefix(worker));
+            owner.is_some_and(|suffix| suffix.starts_with('-'))
+        };
+        view.leases.iter().any(|row| row.pending.is_some() && is_of_worker(row))
+    }
+
     /// User records in committed batches.
     pub(crate) fn records(&self) -> u64 {
         self.records

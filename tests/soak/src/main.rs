@@ -9,7 +9,10 @@
 //! ```
 //!
 //! Nothing here shares code with what it judges but the formats: rows are compared with the records of the stream, one
-//! by one, and the stream with what the producer was told.
+//! by one, and the stream with what the producer was told. What counts as committed is said in `committed`.
+//!
+//! Not tormented: the services themselves, and the number of shards. A worker that is stopped when this process is
+//! killed stands still for ever; every other process ends with this one.
 
 mod committed;
 mod event;

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::Arguments;
 use crate::committed::Committed;
-use crate::fleet::{Fleet, Launch, logs_of, program_beside_this_one};
+use crate::fleet::{Fleet, Launch, logs_of, name, program_beside_this_one};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::objects::{BucketContents, Rows};
@@ -174,11 +174,13 @@ impl Run {
 
     async fn strike(&mut self, act: Act) -> anyhow::Result<()> {
         match act {
-            Act::Kill { worker } => {
+            Act::Kill { worker, is_aimed } => {
+                self.aim(worker, is_aimed).await;
                 self.fleet()?.kill(worker).await?;
                 self.blows.kills += 1;
             }
-            Act::Stop { worker } => {
+            Act::Stop { worker, is_aimed } => {
+                self.aim(worker, is_aimed).await;
                 self.fleet()?.stop(worker)?;
                 self.blows.stops += 1;
             }
@@ -190,6 +192,16 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Waits for a moment in which `worker` has an intent pending, but not for long: it may hold nothing.
+    async fn aim(&self, worker: usize, is_aimed: bool) {
+        let deadline = Instant::now() + AIM_TIMEOUT;
+        while is_aimed && Instant::now() < deadline {
+            if self.committed.is_committing(&name(worker)).await {
+                return;
+            }
+        }
     }
 
     /// Waits until every record of the stream is committed; what is left undone if that takes too long.
@@ -307,6 +319,8 @@ const TORMENT: u64 = 2;
 const PARTS_MAX: u64 = 16;
 const TICK: Duration = Duration::from_millis(200);
 const PROGRESS_PERIOD: Duration = Duration::from_secs(10);
+/// Several batches.
+const AIM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Several failovers, and the time to read again what had not been committed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// A worker that began while the store throttled may say so a while later.

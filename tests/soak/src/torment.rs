@@ -17,11 +17,15 @@ pub(crate) enum Act {
     Kill {
         /// Index of the worker.
         worker: usize,
+        /// In the middle of a batch's commit, if one comes soon.
+        is_aimed: bool,
     },
     /// SIGSTOP.
     Stop {
         /// Index of the worker.
         worker: usize,
+        /// In the middle of a batch's commit, if one comes soon.
+        is_aimed: bool,
     },
     /// SIGCONT.
     Continue {
@@ -58,7 +62,7 @@ impl Plan {
         for at in each(KILL_PERIOD, KILL_PERIOD, span) {
             let worker = random.usize(0..workers);
             killed.push((at, worker));
-            acts.push((at, Act::Kill { worker }));
+            acts.push((at, Act::Kill { worker, is_aimed: random.bool() }));
         }
         for (number, at) in each(STOP_PERIOD, STOP_PERIOD, span).enumerate() {
             // One that has just been started holds nothing that it could believe in wrongly.
@@ -72,7 +76,7 @@ impl Plan {
             // Every other stop lasts for longer than a lease surely does; the rest may or may not.
             let shortest = if number % 2 == 0 { 1.5 } else { 0.1 };
             let failovers = shortest + random.f64() * (STOP_FAILOVERS_MAX - shortest);
-            acts.push((at, Act::Stop { worker }));
+            acts.push((at, Act::Stop { worker, is_aimed: random.bool() }));
             acts.push((at + failover.mul_f64(failovers), Act::Continue { worker }));
         }
         for at in each((span / 2).min(THROTTLE_PERIOD / 2), THROTTLE_PERIOD, span) {
@@ -146,7 +150,7 @@ mod tests {
             let plan = plan(seed, 3);
             let mut lengths = Vec::new();
             for (at, act) in &plan.acts {
-                if let Act::Stop { worker } = act {
+                if let Act::Stop { worker, .. } = act {
                     let end = plan
                         .acts
                         .iter()
