@@ -1,4 +1,4 @@
-//! Everything that Leasehold decodes, under hostile input.
+//! Everything that Leasehold decodes, under hostile input; and its coordinators, under schedules chosen by bytes.
 //!
 //! Each target is a plain function of bytes: it decodes them through the product's own entry points and asserts what
 //! must hold of the result (what was decoded is encoded and decoded to the same, each record has one outcome, no answer
@@ -15,6 +15,7 @@
 
 mod lease_item;
 mod pipeline;
+mod schedule;
 mod server;
 mod settings;
 mod sink;
@@ -23,6 +24,7 @@ mod target;
 
 pub use lease_item::lease_item;
 pub use pipeline::{json_event, log_line};
+pub use schedule::schedule;
 pub use server::server_request;
 pub use settings::settings_toml;
 pub use sink::{intent, manifest, snapshot};

@@ -14,7 +14,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "settings_toml", run: crate::settings_toml, cases: 2_000, heap_bytes_max: 32 * MEBIBYTE },
     Target { name: "log_line", run: crate::log_line, cases: 2_000, heap_bytes_max: 16 * MEBIBYTE },
     Target { name: "json_event", run: crate::json_event, cases: 3_000, heap_bytes_max: 16 * MEBIBYTE },
@@ -25,6 +25,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "manifest", run: crate::manifest, cases: 4_000, heap_bytes_max: 16 * MEBIBYTE },
     Target { name: "snapshot", run: crate::snapshot, cases: 3_000, heap_bytes_max: 16 * MEBIBYTE },
     Target { name: "lease_item", run: crate::lease_item, cases: 4_000, heap_bytes_max: 8 * MEBIBYTE },
+    Target { name: "schedule", run: crate::schedule, cases: 300, heap_bytes_max: 32 * MEBIBYTE },
 ];
 
 const MEBIBYTE: usize = 1024 * 1024;

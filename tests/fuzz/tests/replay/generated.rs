@@ -103,6 +103,7 @@ fn shaped(name: &str) -> BoxedStrategy<Vec<u8>> {
                 })
                 .boxed()
         }
+        "schedule" => vec(any::<u8>(), 0..1600).boxed(),
         "intent" | "manifest" | "snapshot" => {
             json_value().prop_map(|value| value.to_string().into_bytes()).boxed()
         }

@@ -52,6 +52,7 @@ replayed!(
     manifest,
     snapshot,
     lease_item,
+    schedule,
 );
 
 fn replay(name: &str) {
