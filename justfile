@@ -48,3 +48,7 @@ fuzz target="" seconds="60":
 soak minutes="3" *options="":
     cargo build -p leasehold -p leasehold-soak
     "${CARGO_TARGET_DIR:-target}/debug/leasehold-soak" {{minutes}} {{options}}
+
+# The stream conformance suite against kinesis-local, installed by npm at its pinned version.
+interop:
+    tests/interop/kinesis-local/run

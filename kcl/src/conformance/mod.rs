@@ -13,7 +13,7 @@ mod lease_store;
 mod stream;
 
 pub use lease_store::lease_store;
-pub use stream::{Producer, stream};
+pub use stream::{Producer, StreamException, stream, stream_except};
 
 use std::time::Duration;
 
