@@ -52,3 +52,7 @@ soak minutes="3" *options="":
 # The stream conformance suite against kinesis-local, installed by npm at its pinned version.
 interop:
     tests/interop/kinesis-local/run
+
+# The hot paths: the `weblog` pipeline from record bytes to a compressed object, with the share of each step.
+bench:
+    cargo bench -p leasehold-workers --bench weblog

@@ -41,8 +41,8 @@ pub use settings::{
     SinkSettings, StreamSettings, TimeUnit, ValidateSettings, WRITER_VERSION,
 };
 pub use sink::{
-    Advance, BatchId, Intent, InvalidBatchId, InvalidIntent, ListPage, ListedObject, Manifest,
-    ManifestObject, ManifestSummary, MemoryStore, NewObject, ObjectKind, ObjectMetadata, ObjectStore,
-    PutOutcome, RangeFacts, S3Store, SelfTestError, StoreCall, StoreError, StoreFault, StoreOperation,
-    StoredObject, Totals, check_conditional_writes, check_object_store,
+    Advance, Batch, BatchId, ClosedBatch, ClosedObject, Intent, InvalidBatchId, InvalidIntent, ListPage,
+    ListedObject, Manifest, ManifestObject, ManifestSummary, MemoryStore, NewObject, ObjectKind,
+    ObjectMetadata, ObjectStore, PutOutcome, RangeFacts, S3Store, SelfTestError, StoreCall, StoreError,
+    StoreFault, StoreOperation, StoredObject, Totals, check_conditional_writes, check_object_store,
 };

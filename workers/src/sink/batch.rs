@@ -15,7 +15,7 @@ use crate::settings::{Compression, SEMANTICS_VERSION, WRITER_VERSION};
 
 /// Records since the last commit, and what they led to.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub struct Batch {
     after: Position,
     last: Position,
     range: RangeCounter,
@@ -35,22 +35,30 @@ pub(crate) struct BatchLimits {
 
 /// A closed batch: its intent, and its objects in the order of their index.
 #[derive(Debug)]
-pub(crate) struct ClosedBatch {
-    pub(crate) intent: Intent,
-    pub(crate) objects: Vec<ClosedObject>,
-    pub(crate) totals: Totals,
+pub struct ClosedBatch {
+    /// What is written before anything else.
+    pub intent: Intent,
+    /// What it puts into the store.
+    pub objects: Vec<ClosedObject>,
+    /// Its counts.
+    pub totals: Totals,
 }
 
 /// One object of a closed batch.
 #[derive(Debug)]
-pub(crate) struct ClosedObject {
-    pub(crate) kind: ObjectKind,
-    pub(crate) folder: String,
-    pub(crate) encoded: Encoded,
+pub struct ClosedObject {
+    /// What its rows are.
+    pub kind: ObjectKind,
+    /// The folder of its key.
+    pub folder: String,
+    /// Its body.
+    pub encoded: Encoded,
 }
 
 impl Batch {
-    pub(crate) fn new(after: Position, compression: Compression) -> Self {
+    /// A batch of nothing yet, beginning after `after`.
+    #[must_use]
+    pub fn new(after: Position, compression: Compression) -> Self {
         Self {
             after,
             last: after,
@@ -64,17 +72,20 @@ impl Batch {
     }
 
     /// Position of the last record.
-    pub(crate) fn last(&self) -> Position {
+    #[must_use]
+    pub fn last(&self) -> Position {
         self.last
     }
 
     /// Whether it holds neither a record nor an advance.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.last == self.after && self.advances.is_empty()
     }
 
     /// Whether the state refused a record; nothing can follow.
-    pub(crate) fn is_full(&self) -> bool {
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.is_full
     }
 
@@ -89,7 +100,7 @@ impl Batch {
     }
 
     /// Takes the next record.
-    pub(crate) fn absorb(
+    pub fn absorb(
         &mut self,
         pipeline: &Pipeline,
         state: &mut PipelineState,
@@ -109,7 +120,7 @@ impl Batch {
     }
 
     /// Moves the watermark without a record.
-    pub(crate) fn advance(&mut self, pipeline: &Pipeline, state: &mut PipelineState, watermark: i64) {
+    pub fn advance(&mut self, pipeline: &Pipeline, state: &mut PipelineState, watermark: i64) {
         self.advances.push(Advance { after: self.last, watermark });
         let mut output = StepOutput::default();
         pipeline.advance(state, watermark, &mut output);
@@ -117,7 +128,8 @@ impl Batch {
     }
 
     /// Closes it under `id`.
-    pub(crate) fn close(self, id: BatchId, config_hash: &str) -> ClosedBatch {
+    #[must_use]
+    pub fn close(self, id: BatchId, config_hash: &str) -> ClosedBatch {
         let intent = Intent {
             batch: id,
             after: self.after,

@@ -11,7 +11,8 @@ mod position_text;
 mod range;
 mod store;
 
-pub(crate) use batch::{Batch, BatchLimits, ClosedBatch};
+pub(crate) use batch::BatchLimits;
+pub use batch::{Batch, ClosedBatch, ClosedObject};
 pub use intent::{Advance, Intent, InvalidIntent};
 pub use manifest::{Manifest, ManifestObject, ManifestSummary, ObjectKind, Totals};
 pub use name::{BatchId, InvalidBatchId};
