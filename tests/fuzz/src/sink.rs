@@ -41,7 +41,7 @@ pub fn manifest(data: &[u8]) {
     let store = MemoryStore::new();
     for name in ["one", "two"] {
         let object = StoredObject { body: Bytes::copy_from_slice(data), metadata: ObjectMetadata::new() };
-        store.overwrite(&format!("_manifest/{}-{}/{name}.json", manifest.stream, manifest.shard), object);
+        store.replace(&format!("_manifest/{}-{}/{name}.json", manifest.stream, manifest.shard), Some(object));
     }
     let mut summary = ManifestSummary::default();
     let collected = summary.collect(&store, &manifest.stream).now_or_never();
