@@ -25,8 +25,8 @@ pub(crate) struct Counts {
     pub(crate) intents_committed: u64,
     /// Hand-offs begun by a leader.
     pub(crate) hand_offs: u64,
-    /// Lines that a SIGKILL cut short.
-    pub(crate) lines_torn: u64,
+    /// Lines that are no JSON: cut short by a SIGKILL, or the last words of a worker that could not start.
+    pub(crate) lines_plain: u64,
 }
 
 /// The logs of all workers.
@@ -97,7 +97,7 @@ impl Journal {
             if line.contains("panicked at") {
                 self.alarms.push(line.to_owned());
             } else {
-                self.counts.lines_torn += 1;
+                self.counts.lines_plain += 1;
             }
             return;
         };
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_panics_are_alarms_and_torn_lines_are_none() {
+    fn errors_and_panics_are_alarms_and_other_plain_lines_are_none() {
         let journal = journal(&[
             r#"{"level":"ERROR","fields":{"message":"the shard is stopped"}}"#,
             r#"{"level":"WARN","fields":{"message":"something","error":"x"}}"#,
@@ -166,6 +166,6 @@ mod tests {
             r#"{"level":"IN{"level":"INFO","fields":{"message":"worker starts"}}"#,
         ]);
         assert_eq!(journal.alarms().len(), 2);
-        assert_eq!(journal.counts().lines_torn, 1);
+        assert_eq!(journal.counts().lines_plain, 1);
     }
 }

@@ -128,3 +128,36 @@ fn parsed<T: for<'row> Deserialize<'row>>(text: &str) -> serde_json::Result<Vec<
 
 /// Requests in flight while objects are read.
 const READS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn object(key: &str, text: &str) -> anyhow::Result<RowObject> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes())?;
+        RowObject::read(key, &encoder.finish()?)
+    }
+
+    const EVENT: &str = r#"{"user_id":"key-001","event_timestamp":5,"event_name":"search","soak_event":7,"soak_attempt":1,"soak_count":2,"shard":"shardId-0","position":"9/0","session_id":"key-001_0","event_time":"x"}"#;
+
+    #[test]
+    fn rows_are_read_by_their_folder_and_the_digest_is_of_their_bytes() {
+        let events = object("events/event_name=search/a.jsonl.gz", &format!("{EVENT}\n")).expect("readable");
+        let Rows::Events(rows) = &events.rows else { panic!("{events:?}") };
+        assert_eq!(rows[0].event.attempt().to_string(), "event 7 attempt 1");
+        assert_eq!((rows[0].position.as_str(), rows[0].session_id.as_str()), ("9/0", "key-001_0"));
+        let failed = object("failed/stage=parse/a.jsonl.gz", "").expect("readable");
+        assert_eq!((failed.rows.len(), &failed.digest[..8]), (0, "e3b0c442"));
+    }
+
+    #[test]
+    fn a_row_without_its_identity_is_damage() {
+        assert!(object("events/a.jsonl.gz", r#"{"user_id":"key-001"}"#).is_err());
+        assert!(RowObject::read("events/a.jsonl.gz", b"no gzip").is_err());
+    }
+}
