@@ -120,12 +120,21 @@ impl DynamoDbLeaseStore {
         }
     }
 
+    /// A page may be stale, and the counters of later writes make up for that; but from a table without leases the
+    /// first rows of an application are made, so one is believed only when a consistent scan shows it.
     async fn read_table(&self) -> StoreReply {
+        match self.scan(false).await {
+            StoreReply::Table(view) if view.leases.is_empty() => self.scan(true).await,
+            reply => reply,
+        }
+    }
+
+    async fn scan(&self, is_consistent: bool) -> StoreReply {
         let mut view = TableView::default();
         let mut next = None;
         loop {
-            let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(next);
-            let page = match scan.send().await {
+            let scan = self.client.scan().table_name(&self.table).consistent_read(is_consistent);
+            let page = match scan.set_exclusive_start_key(next).send().await {
                 Ok(page) => page,
                 Err(error) => return failure::reply(&error, &self.failures),
             };

@@ -6,4 +6,6 @@ mod delivery;
 mod faults;
 mod fleet;
 mod recorder;
+#[cfg(feature = "aws")]
+mod stale_table;
 mod two_phase;

@@ -15,7 +15,8 @@ pub enum StoreRequest {
     UpdateLease(LeaseWrite),
     /// One lease row. Answer: `Lease`.
     ReadLease(LeaseKey),
-    /// Every item, in no order, possibly stale. Answer: `Table`.
+    /// Every item, in no order, possibly stale; but a table that has leases is never shown without any, because from an
+    /// empty one the first rows of an application are made, at its initial position. Answer: `Table`.
     ReadTable,
     /// Keys of the leases whose `leaseOwner` is this worker, by the index, possibly stale. Answer: `Owned`.
     ReadOwned(WorkerId),
