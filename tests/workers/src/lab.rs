@@ -6,6 +6,7 @@
 //!        ─▶ Recording processor ───────────────────────────────▶ Oracle
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kcl::{AggregateBuilder, Clock, MemoryLeaseStore, MemoryStream, StreamControl, TokioClock};
@@ -63,6 +64,7 @@ struct Views {
     stale: Option<LeaseTable>,
     lacks_index: bool,
     hides_leases: bool,
+    blind: BTreeSet<u64>,
 }
 
 impl Lab {
@@ -179,9 +181,14 @@ impl Lab {
         self.views.lock().hides_leases = hides_leases;
     }
 
+    /// From here on no scan of `process` is answered; everything else is.
+    pub fn blind(&self, process: &Process) {
+        self.views.lock().blind.insert(process.number());
+    }
+
     /// Carries out a request of `author` on the table, before the eyes of the oracle.
     pub fn carry_out(&self, author: &Process, request: &StoreRequest) -> StoreReply {
-        if let Some(reply) = self.stale_reply(request) {
+        if let Some(reply) = self.stale_reply(author, request) {
             return reply;
         }
         if self.is_forgotten(request) {
@@ -252,13 +259,14 @@ impl Lab {
         self.oracle().saw_stream(listing);
     }
 
-    fn stale_reply(&self, request: &StoreRequest) -> Option<StoreReply> {
+    fn stale_reply(&self, author: &Process, request: &StoreRequest) -> Option<StoreReply> {
         let mut views = self.views.lock();
         match request {
             StoreRequest::ReadOwned(_) if views.lacks_index => {
                 self.note(Situation::IndexMissing);
                 Some(StoreReply::Owned(None))
             }
+            StoreRequest::ReadTable if views.blind.contains(&author.number()) => Some(StoreReply::Unknown),
             StoreRequest::ReadTable if views.hides_leases => Some(StoreReply::Table(TableView::default())),
             StoreRequest::ReadTable | StoreRequest::ReadOwned(_) => {
                 let reply = views.stale.as_mut().map(|table| table.execute(request))?;

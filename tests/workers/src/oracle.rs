@@ -174,6 +174,13 @@ impl Oracle {
         }
     }
 
+    /// Records put that no processor has taken yet.
+    #[must_use]
+    pub fn untaken(&self) -> usize {
+        let flags = self.ledgers.values().flat_map(|ledger| &ledger.processed);
+        flags.filter(|is_processed| !**is_processed).count()
+    }
+
     /// The lease rows that are missing or not at the end of what was put; `None` if there are none.
     pub(crate) fn backlog(&self, table: &LeaseTable) -> Option<String> {
         self.ledgers.iter().find_map(|(key, ledger)| ledger.backlog(key, table.leases().get(key)))
