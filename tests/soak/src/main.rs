@@ -36,6 +36,9 @@ use clap::Parser;
 
 /// Runs a pipeline of real processes, torments them, and verifies every object.
 #[derive(Debug, Parser)]
+#[command(
+    after_help = "Exit codes: 0 every promise held, 1 one was broken, 2 the run could not be carried out."
+)]
 struct Arguments {
     /// For how long events are put; the drain and the verification come after it
     #[arg(default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=240))]
@@ -46,7 +49,7 @@ struct Arguments {
     /// The binary under test; without it, the one that cargo built beside this one
     #[arg(long)]
     leasehold: Option<PathBuf>,
-    /// Folder below which each run makes a folder of its own
+    /// Folder below which each run makes a folder of its own, with logs and objects; nothing is removed
     #[arg(long, default_value = "target/soak")]
     data: PathBuf,
     /// Events per second
@@ -67,7 +70,15 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let report = run::run(Arguments::parse()).await?;
-    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+async fn main() -> ExitCode {
+    match run::run(Arguments::parse()).await {
+        Ok(report) if report.violations.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(NOT_CARRIED_OUT)
+        }
+    }
 }
+
+const NOT_CARRIED_OUT: u8 = 2;

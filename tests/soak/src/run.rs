@@ -5,7 +5,7 @@
 //! ```
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Report> {
     let seed = arguments.seed.unwrap_or_else(|| u64::from(Rng::new().u32(..)));
     let folder = new_folder(&arguments, seed)?;
     eprintln!("seed {seed}; logs in {}", folder.join("logs").display());
-    let mut run = Run::start(arguments, seed, folder).await.with_context(|| format!("seed {seed}"))?;
+    let mut run = Run::start(arguments, seed, &folder).await.with_context(|| format!("seed {seed}"))?;
     let judged = tokio::select! {
         biased;
         interrupted = tokio::signal::ctrl_c() => {
@@ -46,18 +46,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Report> {
     };
     let report = judged.with_context(|| format!("seed {seed}; logs in {}", run.launch.logs.display()))?;
     report.print(run.arguments.json)?;
-    if report.violations.is_empty() {
-        let data = run.folder.join("services");
-        run.services.shut_down().await?;
-        fs::remove_dir_all(&data).with_context(|| format!("{} cannot be removed", data.display()))?;
-    }
     Ok(report)
 }
 
 struct Run {
     arguments: Arguments,
     seed: u64,
-    folder: PathBuf,
     launch: Launch,
     services: ServicesProcess,
     resources: Resources,
@@ -73,7 +67,7 @@ struct Run {
 }
 
 impl Run {
-    async fn start(arguments: Arguments, seed: u64, folder: PathBuf) -> anyhow::Result<Self> {
+    async fn start(arguments: Arguments, seed: u64, folder: &Path) -> anyhow::Result<Self> {
         let (logs, config) = (folder.join("logs"), folder.join("leasehold.toml"));
         let program = match &arguments.leasehold {
             Some(program) => program.clone(),
@@ -101,7 +95,6 @@ impl Run {
             throttled_until: None,
             arguments,
             seed,
-            folder,
             launch,
             services,
             resources,

@@ -76,13 +76,6 @@ impl ServicesProcess {
         Ok(report.throttled_calls)
     }
 
-    /// Ends them, so that nobody writes to their folder any more.
-    pub(crate) async fn shut_down(mut self) -> anyhow::Result<()> {
-        drop(self.child.stdin.take());
-        timeout(STOP_TIMEOUT, self.child.wait()).await.context("the services do not stop")??;
-        Ok(())
-    }
-
     async fn call(&self, method: &str, body: &str) -> anyhow::Result<String> {
         let address = self.endpoint.trim_start_matches("http://");
         let request = format!(
@@ -105,5 +98,4 @@ impl ServicesProcess {
 }
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
