@@ -66,6 +66,16 @@ struct Run {
     throttled_until: Option<Instant>,
 }
 
+/// What lies there when nobody runs any more.
+struct Remains {
+    ledger: Ledger,
+    stream: StreamContents,
+    bucket: BucketContents,
+    drain_seconds: f64,
+    restarts: u64,
+    violations: Vec<Violation>,
+}
+
 impl Run {
     async fn start(arguments: Arguments, seed: u64, folder: &Path) -> anyhow::Result<Self> {
         let (logs, config) = (folder.join("logs"), folder.join("leasehold.toml"));
@@ -104,6 +114,18 @@ impl Run {
 
     async fn finish(&mut self) -> anyhow::Result<Report> {
         self.torment().await?;
+        let remains = self.come_to_rest().await?;
+        let throttled_calls = self.services.throttled_calls().await?;
+        let mut report = self.report(&remains, throttled_calls);
+        report.violations.extend(self.evidence(&remains).violations());
+        if !self.arguments.calm {
+            report.violations.extend(report.unfelt());
+        }
+        Ok(report)
+    }
+
+    /// Ends producer and workers in order, and reads everything.
+    async fn come_to_rest(&mut self) -> anyhow::Result<Remains> {
         self.stop.send_replace(true);
         let producer = self.producer.take().context("the producer is joined once")?;
         let ledger = producer.await.context("the producer broke down")??;
@@ -122,20 +144,10 @@ impl Run {
         let unwell = Violation::of("a worker that is told to stop ends well", unwell);
         self.committed.advance(&self.resources.store).await?;
         self.journal.read()?;
-        let bucket = BucketContents::read(&self.resources.store).await?;
         let alarmed = alarmed(self.journal.alarms(), &self.launch.logs);
-        let mut report = Report {
-            throttled_calls: self.services.throttled_calls().await?,
-            violations: [overdue, unwell, alarmed].into_iter().flatten().collect(),
-            drain_seconds,
-            restarts,
-            ..self.report(&stream, &bucket)
-        };
-        report.violations.extend(self.evidence(&ledger, &stream, &bucket).violations());
-        if !self.arguments.calm {
-            report.violations.extend(report.unfelt());
-        }
-        Ok(report)
+        let bucket = BucketContents::read(&self.resources.store).await?;
+        let violations = [overdue, unwell, alarmed].into_iter().flatten().collect();
+        Ok(Remains { ledger, stream, bucket, drain_seconds, restarts, violations })
     }
 
     /// Deals the blows until the time is up, and undoes what would last.
@@ -244,28 +256,23 @@ impl Run {
         self.fleet.as_mut().context("the workers have been ended")
     }
 
-    fn evidence<'a>(
-        &'a self,
-        ledger: &'a Ledger,
-        stream: &'a StreamContents,
-        bucket: &'a BucketContents,
-    ) -> Evidence<'a> {
+    fn evidence<'a>(&'a self, remains: &'a Remains) -> Evidence<'a> {
         let settings = &self.resources.settings;
         Evidence {
             stream_name: &settings.stream.name,
             session_gap: settings.session.as_ref().map_or(Duration::MAX, |session| session.gap),
-            ledger,
-            stream,
+            ledger: &remains.ledger,
+            stream: &remains.stream,
             leases: self.committed.rows(),
             batches: self.committed.batches(),
-            bucket,
+            bucket: &remains.bucket,
         }
     }
 
-    /// What can be counted once everything is read.
-    fn report(&self, stream: &StreamContents, bucket: &BucketContents) -> Report {
+    /// Everything that is counted, and what is known to be broken before the evidence is looked at.
+    fn report(&self, remains: &Remains, throttled_calls: u64) -> Report {
         let (mut rows, mut sessions) = (0, 0);
-        for object in bucket.objects.values() {
+        for object in remains.bucket.objects.values() {
             match &object.rows {
                 Rows::Events(events) => rows += events.len() as u64,
                 Rows::Sessions(starts) => sessions += starts.len() as u64,
@@ -278,17 +285,17 @@ impl Run {
             workers: usize::from(self.arguments.workers),
             shards: self.arguments.shards,
             acknowledged: self.tally.acknowledged(),
-            records: stream.events.len() as u64,
+            records: remains.stream.events.len() as u64,
             ambiguous_puts: self.tally.ambiguous_puts(),
             rows,
             sessions,
             batches: self.committed.batches().values().map(|batches| batches.len() as u64).sum(),
             blows: self.blows,
-            throttled_calls: 0,
-            restarts: 0,
+            throttled_calls,
+            restarts: remains.restarts,
             counts: self.journal.counts(),
-            drain_seconds: 0.0,
-            violations: Vec::new(),
+            drain_seconds: remains.drain_seconds,
+            violations: remains.violations.clone(),
             logs: self.launch.logs.display().to_string(),
         }
     }
