@@ -123,10 +123,9 @@ impl DynamoDbLeaseStore {
     /// A page may be stale, and the counters of later writes make up for that; but from a table without leases the
     /// first rows of an application are made, so one is believed only when a consistent scan shows it.
     async fn read_table(&self) -> StoreReply {
-        match self.scan(false).await {
-            StoreReply::Table(view) if view.leases.is_empty() => self.scan(true).await,
-            reply => reply,
-        }
+        let reply = self.scan(false).await;
+        let is_empty = matches!(&reply, StoreReply::Table(view) if view.leases.is_empty());
+        if is_empty { self.scan(true).await } else { reply }
     }
 
     async fn scan(&self, is_consistent: bool) -> StoreReply {
