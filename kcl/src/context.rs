@@ -117,6 +117,15 @@ impl ShardContext {
         RangeReader::new(self.reader.clone(), start, after, last)
     }
 
+    /// Proves by a write on the row that the lease is held. A doubt that matters is not settled by a look at the clock.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if it is not, or if that cannot be found out before the deadline.
+    pub async fn confirm(&mut self) -> Result<(), NotHeld> {
+        let shard = self.shard.clone();
+        self.order(Command::Confirm).await.map_err(|_| NotHeld { shard })
+    }
+
     /// Stops this shard, and this shard only: its lease is kept, nothing more is delivered, and health shows why.
     ///
     /// Takes effect when the running call returns, whatever it returns. The first reason given stands.
@@ -246,6 +255,13 @@ impl Prepared<'_> {
         let command = Command::Commit { ordinal, position, state: state_pointer };
         Ok(context.order(command).await?)
     }
+}
+
+/// The lease is gone, or cannot be shown to be held.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("shard {shard}: the lease is not held any more")]
+pub struct NotHeld {
+    shard: ShardId,
 }
 
 /// Why an intent was not written.

@@ -113,7 +113,7 @@ mod worker;
 
 pub use aggregate::{AggregateBuilder, AggregatePolicy, deaggregate};
 pub use clock::{SystemClock, TokioClock};
-pub use context::{CommitError, PrepareError, Prepared, ShardContext};
+pub use context::{CommitError, NotHeld, PrepareError, Prepared, ShardContext};
 pub use error::{Error, ErrorKind};
 pub use halt::{HaltKind, HaltReason};
 pub use kcl_core::{

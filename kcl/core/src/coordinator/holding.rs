@@ -412,6 +412,7 @@ impl Coordinator {
                 self.send(key, aim, |row, me, nonce| LeaseWrite::note_halt(row, me, reason, nonce));
             }
             Command::Finish { children, final_state } => self.finish(key, id, children, final_state, now),
+            Command::Confirm => self.send(key, aim, LeaseWrite::renew),
             Command::Drained => {
                 self.consumer_stopped(key, now);
                 if let Some(held) = self.held(key) {

@@ -96,6 +96,8 @@ pub enum Command {
     },
     /// The shard stands still for this reason, which the row shall tell; the lease is kept.
     Halt(String),
+    /// Renews at once: done proves that the lease is held, as nothing but a write can.
+    Confirm,
     /// The consumer has stopped after `Signal::Drain` and will write no more.
     Drained,
 }
@@ -106,7 +108,7 @@ impl Command {
         match self {
             Self::Checkpoint(position) | Self::Commit { position, .. } => Some(*position),
             Self::Prepare { intent, .. } => Some(intent.position),
-            Self::Finish { .. } | Self::Halt(_) | Self::Drained => None,
+            Self::Finish { .. } | Self::Halt(_) | Self::Confirm | Self::Drained => None,
         }
     }
 }
