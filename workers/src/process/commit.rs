@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kcl::{HaltKind, ShardContext};
-use sha2::{Digest, Sha256};
 
 use super::error::ProcessError;
 use super::recovery::halt;
@@ -12,14 +11,14 @@ use crate::pipeline::PipelineState;
 use crate::settings::Compression;
 use crate::sink::{
     BatchId, ClosedBatch, Manifest, ManifestObject, NewObject, ObjectMetadata, ObjectStore, PutOutcome,
-    ShardNames, StoreError, hex,
+    ShardNames, StoreError,
 };
 
 /// A closed batch with the state after it, on its way.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) batch: ClosedBatch,
-    pub(super) state: Bytes,
+    snapshot: Snapshot,
     pub(super) compression: Compression,
     /// An operator decided that what lies under the batch's names counts, whatever it is.
     accepts_existing: bool,
@@ -35,6 +34,13 @@ pub(super) struct BatchPuts<'a> {
     pub(super) part_bytes: usize,
 }
 
+/// The encoded state after a batch.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    bytes: Bytes,
+    logical_digest: String,
+}
+
 /// What lies under a name of the batch: what was put, or what was accepted in its place.
 pub(super) struct Laid {
     rows: u64,
@@ -44,12 +50,11 @@ pub(super) struct Laid {
 impl Pending {
     pub(super) fn new(
         batch: ClosedBatch,
-        state: &PipelineState,
+        snapshot: Snapshot,
         compression: Compression,
         part_bytes: usize,
-    ) -> Result<Self, ProcessError> {
-        let state = state.sessions.encode()?;
-        Ok(Self { batch, state, compression, accepts_existing: false, part_bytes })
+    ) -> Self {
+        Self { batch, snapshot, compression, accepts_existing: false, part_bytes }
     }
 
     /// Takes objects that exist under the batch's names for its own.
@@ -88,7 +93,7 @@ impl Pending {
             objects.push(ManifestObject { key, kind: object.kind, rows, logical_digest });
         }
         let snapshot = names.snapshot(intent.batch);
-        puts.put_snapshot(context, &snapshot, self.state.clone()).await?;
+        puts.put_snapshot(context, &snapshot, self.snapshot.clone()).await?;
         let manifest = Manifest {
             batch: intent.batch,
             stream: names.stream().to_owned(),
@@ -109,16 +114,24 @@ impl Pending {
     }
 }
 
+impl Snapshot {
+    /// Encodes `state`.
+    pub(super) fn of(state: &PipelineState) -> Result<Self, ProcessError> {
+        let (bytes, logical_digest) = state.sessions.encode_with_digest()?;
+        Ok(Self { bytes, logical_digest })
+    }
+}
+
 impl BatchPuts<'_> {
     /// Puts the snapshot of the state after the batch.
     pub(super) async fn put_snapshot(
         &self,
         context: &mut ShardContext,
         key: &str,
-        state: Bytes,
+        snapshot: Snapshot,
     ) -> Result<(), ProcessError> {
-        let digest = digest_of(&state);
-        self.put(context, key, state, BINARY, &digest, 0).await?;
+        let Snapshot { bytes, logical_digest } = snapshot;
+        self.put(context, key, bytes, BINARY, &logical_digest, 0).await?;
         Ok(())
     }
 
@@ -130,8 +143,7 @@ impl BatchPuts<'_> {
         manifest: &Manifest,
     ) -> Result<(), ProcessError> {
         let body = Bytes::from(serde_json::to_vec_pretty(manifest).expect("a manifest is JSON"));
-        let digest = digest_of(&body);
-        self.put(context, key, body, JSON, &digest, 0).await?;
+        self.put(context, key, body, JSON, &manifest.logical_digest(), 0).await?;
         Ok(())
     }
 
@@ -156,7 +168,7 @@ impl BatchPuts<'_> {
         match put_with_retries(self.store, context, key, &object, self.part_bytes).await? {
             PutOutcome::Created => Ok(laid),
             PutOutcome::Exists(found)
-                if found.get(METADATA_BATCH) == Some(&batch)
+                if is_of_batch(&found, self.batch)
                     && found.get(METADATA_DIGEST).map(String::as_str) == Some(digest) =>
             {
                 Ok(laid)
@@ -167,10 +179,9 @@ impl BatchPuts<'_> {
                 let logical_digest = found.get(METADATA_DIGEST).cloned().unwrap_or_default();
                 Ok(Laid { rows, logical_digest })
             }
-            PutOutcome::Exists(_) if context.remaining().is_zero() => {
-                Err(ProcessError::Fenced { key: key.to_owned() })
-            }
             PutOutcome::Exists(found) => {
+                let fenced = |source| ProcessError::Fenced { key: key.to_owned(), source };
+                context.confirm().await.map_err(fenced)?;
                 let found = found.get(METADATA_DIGEST).map_or("none", |found| shortened(found));
                 let detail =
                     format!("object {key} exists with digest {found} in place of {}", shortened(digest));
@@ -178,6 +189,11 @@ impl BatchPuts<'_> {
             }
         }
     }
+}
+
+/// Whether an object says that it belongs to `batch`.
+pub(super) fn is_of_batch(metadata: &ObjectMetadata, batch: BatchId) -> bool {
+    metadata.get(METADATA_BATCH) == Some(&batch.to_string())
 }
 
 /// Stores a small object whose name is made from its content.
@@ -216,10 +232,6 @@ async fn put_with_retries(
             other => return other,
         }
     }
-}
-
-fn digest_of(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }
 
 /// As much of a digest as a reader needs to tell two apart.

@@ -1,6 +1,6 @@
 //! What can go wrong in a call of the processor; the framework repeats the call.
 
-use kcl::{CommitError, PrepareError, RangeError};
+use kcl::{CommitError, NotHeld, PrepareError, RangeError};
 use thiserror::Error;
 
 use crate::session::SnapshotError;
@@ -25,11 +25,13 @@ pub enum ProcessError {
     /// The state cannot be written.
     #[error("the state cannot be written")]
     Snapshot(#[from] SnapshotError),
-    /// Another worker has the shard: an object of this batch has other contents, and the lease has run out.
-    #[error("object {key} was written by another worker, and this worker's lease has run out")]
+    /// Another worker has the shard: an object of this batch has other contents, and the lease is gone.
+    #[error("object {key} was written by another worker, which has the shard")]
     Fenced {
         /// The object.
         key: String,
+        /// What the row says.
+        source: NotHeld,
     },
     /// The shard was stopped for the reason that its health shows.
     #[error("the shard is stopped: {detail}")]

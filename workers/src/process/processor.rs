@@ -9,7 +9,7 @@ use kcl::{
     ShardContext, ShardId,
 };
 
-use super::commit::{PART_BYTES, Pending, put_by_content};
+use super::commit::{PART_BYTES, Pending, Snapshot, put_by_content};
 use super::error::ProcessError;
 use super::recovery::halt;
 use crate::pipeline::{Pipeline, PipelineState, RecordPlace};
@@ -198,11 +198,13 @@ impl PipelineProcessor {
             put_by_content(self.store.as_ref(), context, &config_key(&self.config_hash), text).await?;
             self.is_config_stored = true;
         }
+        // Before the batch is taken apart: a failed call is repeated, and must find it whole.
+        let snapshot = Snapshot::of(&self.state)?;
         let compression = self.compression();
         let next = Batch::new(self.batch.last(), compression);
         let batch = std::mem::replace(&mut self.batch, next);
         let closed = batch.close(BatchId::next_of(context.lease()), &self.config_hash);
-        self.pending = Some(Pending::new(closed, &self.state, compression, self.part_bytes)?);
+        self.pending = Some(Pending::new(closed, snapshot, compression, self.part_bytes));
         self.opened_epoch_millis = None;
         self.commit_pending(context).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kcl::{HaltKind, HaltReason, PendingCheckpoint, Position, Resolution, ShardContext};
 use sha2::{Digest, Sha256};
 
-use super::commit::{BatchPuts, Pending};
+use super::commit::{BatchPuts, Pending, Snapshot, is_of_batch};
 use super::error::ProcessError;
 use super::processor::PipelineProcessor;
 use crate::pipeline::{Pipeline, PipelineState};
@@ -43,7 +43,8 @@ impl PipelineProcessor {
         let (names, lease) = (self.names(context), context.lease());
         let (batch, after) = (BatchId::next_of(lease), lease.checkpoint);
         let snapshot = names.snapshot(batch);
-        if self.store.head(&names.manifest(batch)).await?.is_none() {
+        let manifest = self.store.head(&names.manifest(batch)).await?;
+        if !manifest.is_some_and(|found| is_of_batch(&found, batch)) {
             let records = Intent::decode(pending).map(|intent| intent.facts.records);
             let records = records.map_or_else(|_| "unknown".to_owned(), |records| records.to_string());
             let manifest = Manifest {
@@ -58,7 +59,7 @@ impl PipelineProcessor {
                 config_hash: self.config_hash.clone(),
                 gap: Some(format!("an operator gave up this range; records in it: {records}")),
             };
-            let state = self.state_at_checkpoint(&self.pipeline, context).await?.sessions.encode()?;
+            let state = Snapshot::of(&self.state_at_checkpoint(&self.pipeline, context).await?)?;
             let part_bytes = self.part_bytes;
             let puts = BatchPuts { store: self.store.as_ref(), batch, accepts_existing: true, part_bytes };
             puts.put_snapshot(context, &snapshot, state).await?;
@@ -88,7 +89,8 @@ impl PipelineProcessor {
             return Err(halt(context, HaltKind::Unreplayable, detail));
         }
         let names = self.names(context);
-        if self.store.head(&names.manifest(intent.batch)).await?.is_some() {
+        let manifest = self.store.head(&names.manifest(intent.batch)).await?;
+        if manifest.is_some_and(|found| is_of_batch(&found, intent.batch)) {
             tracing::info!(batch = %intent.batch, "everything of the pending batch lies there; committing");
             if let Some(prepared) = context.resume_pending() {
                 prepared.commit(Some(names.snapshot(intent.batch))).await?;
@@ -108,7 +110,7 @@ impl PipelineProcessor {
             );
             return Err(halt(context, HaltKind::Unreplayable, detail));
         }
-        let mut pending = Pending::new(closed, &state, compression, self.part_bytes)?;
+        let mut pending = Pending::new(closed, Snapshot::of(&state)?, compression, self.part_bytes);
         if context.lease().own.resolution == Some(Resolution::AcceptExisting) {
             pending = pending.accepting_existing();
         }

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use super::state::{KeyState, OpenSession, SessionEvent, SessionState};
 use crate::event::EventTime;
+use crate::sink::hex;
 
 /// Why bytes are no snapshot of this version.
 #[derive(Debug, Error)]
@@ -101,14 +102,24 @@ impl SessionState {
     /// # Errors
     /// [`SnapshotError::Content`] if a value cannot be written as JSON.
     pub fn encode(&self) -> Result<Bytes, SnapshotError> {
+        self.encode_with_digest().map(|(bytes, _)| bytes)
+    }
+
+    /// The snapshot of this state with its logical digest: that of its content before compression, which is the same
+    /// whichever release compresses it.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Content`] if a value cannot be written as JSON.
+    pub fn encode_with_digest(&self) -> Result<(Bytes, String), SnapshotError> {
         let json = serde_json::to_vec(&self.stored()).map_err(content)?;
+        let logical_digest = hex(&Sha256::digest(&json));
         let body = zstd::bulk::compress(&json, ZSTD_LEVEL).map_err(content)?;
         let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
         bytes.extend_from_slice(MAGIC.as_bytes());
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&Sha256::digest(&body));
         bytes.extend_from_slice(&body);
-        Ok(Bytes::from(bytes))
+        Ok((Bytes::from(bytes), logical_digest))
     }
 
     /// Reads the snapshot of a state that was held to `state_bytes_max`.

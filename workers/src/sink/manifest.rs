@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kcl::Position;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::hex;
 use super::name::{BatchId, manifests_prefix};
 use super::position_text;
 use super::store::{ObjectStore, StoreError};
@@ -77,6 +79,22 @@ pub struct Manifest {
     /// The batch wrote nothing of its range, and this is why: an operator decided so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
+}
+
+impl Manifest {
+    /// Digest of what it says about the batch, the same whichever release writes it down.
+    pub(crate) fn logical_digest(&self) -> String {
+        let mut digest = Sha256::new();
+        let Self { batch, after, last, snapshot, config_hash, .. } = self;
+        for part in [&batch.to_string(), &after.to_string(), &last.to_string(), snapshot, config_hash] {
+            digest.update(part.as_bytes());
+            digest.update(b"\n");
+        }
+        for object in &self.objects {
+            digest.update(format!("{} {} {}\n", object.key, object.rows, object.logical_digest));
+        }
+        hex(&digest.finalize())
+    }
 }
 
 /// The sum over the manifests of a stream.
