@@ -18,7 +18,10 @@ mod taps;
 mod world;
 
 mod changes;
+mod conflicts;
 mod crashes;
 mod idle;
+mod lost_ranges;
 mod lost_replies;
+mod splits;
 mod zombies;

@@ -24,7 +24,7 @@ pub(super) struct Calm {
     pub(super) steps: Vec<Step>,
     pub(super) objects: BTreeMap<String, StoredObject>,
     generations: Vec<Generation>,
-    rows: Rows,
+    pub(super) rows: Rows,
 }
 
 /// Every row of events and failed events by its line, and every session row by its id.
@@ -44,6 +44,11 @@ impl Calm {
         check_consistency(scenario.name, &objects, &world.leases());
         let rows = rows_of(scenario.name, &objects);
         Self { steps: actor.gate.steps(), generations: generations_of(&world), rows, objects }
+    }
+
+    /// Generation of the first shard's row.
+    pub(super) fn generation(&self) -> Generation {
+        self.generations[0]
     }
 
     /// Checks what a disturbed run of the same scenario left; `announced` are the batches whose intent was durable when
@@ -158,7 +163,7 @@ fn check_manifest(
 }
 
 /// The rows of an object before compression.
-fn text_of(key: &str, object: &StoredObject) -> Vec<u8> {
+pub(super) fn text_of(key: &str, object: &StoredObject) -> Vec<u8> {
     if !key.ends_with(".gz") {
         return object.body.to_vec();
     }
@@ -177,6 +182,19 @@ fn manifests_of(objects: &BTreeMap<String, StoredObject>, lease: &Lease) -> Vec<
         .collect();
     manifests.sort_by_key(|(_, manifest)| manifest.batch);
     manifests
+}
+
+/// The objects that manifests list.
+pub(super) fn listed(objects: &BTreeMap<String, StoredObject>) -> BTreeMap<String, StoredObject> {
+    let manifests = objects.iter().filter(|(key, _)| key.starts_with("_manifest/"));
+    let parsed = manifests.filter_map(|(_, object)| serde_json::from_slice::<Manifest>(&object.body).ok());
+    let keys: BTreeSet<String> =
+        parsed.flat_map(|manifest| manifest.objects).map(|object| object.key).collect();
+    objects
+        .iter()
+        .filter(|(key, _)| keys.contains(*key))
+        .map(|(key, object)| (key.clone(), object.clone()))
+        .collect()
 }
 
 /// Every row by what identifies it, none of them twice.

@@ -1,6 +1,6 @@
 //! What the workers of a test consume, and with which settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) enum Feed {
     Trickle,
     /// All of them at once, and then nothing.
     ThenSilence,
+    /// When the test puts them.
+    ByHand,
 }
 
 /// What was put so far. Clones are the same.
@@ -92,6 +94,22 @@ impl Scenario {
         ..Self::SESSIONS
     };
 
+    /// Events as they come, when the test puts them.
+    pub(super) const BY_HAND: Self = Self { name: "by hand", feed: Feed::ByHand, ..Self::PLAIN };
+
+    /// Events as they come on two shards.
+    pub(super) const TWO_SHARDS: Self = Self {
+        name: "two shards",
+        shards: 2,
+        is_determined: false,
+        feed: Feed::ThenSilence,
+        shape: |settings| {
+            settings.session = None;
+            settings.sink.batch_age_max = Duration::from_secs(1);
+        },
+        ..Self::PLAIN
+    };
+
     /// Its settings: small batches, and objects that can be read.
     pub(super) fn settings(&self) -> PipelineSettings {
         let mut settings = Preset::Weblog.settings();
@@ -114,13 +132,13 @@ impl Feeder {
         match scenario.feed {
             Feed::AtOnce => {
                 feeder.put_lines(1, LINES);
-                feeder.put("end", END_MARK);
-                feeder.over();
+                feeder.put_ends(1);
             }
             Feed::ThenSilence => {
                 feeder.put_lines(1, LINES);
                 feeder.over();
             }
+            Feed::ByHand => {}
             Feed::Trickle => {
                 let feeder = feeder.clone();
                 tokio::spawn(async move {
@@ -128,8 +146,7 @@ impl Feeder {
                         feeder.put_lines(number, number);
                         tokio::time::sleep(TRICKLE_PAUSE).await;
                     }
-                    feeder.put("end", END_MARK);
-                    feeder.over();
+                    feeder.put_ends(1);
                 });
             }
         }
@@ -154,6 +171,17 @@ impl Feeder {
         }
     }
 
+    /// Puts an end mark on each of `shards` open shards, after which nothing more comes.
+    pub(super) fn put_ends(&self, shards: usize) {
+        let mut marked = BTreeSet::new();
+        for number in 0_u32.. {
+            marked.insert(self.put(&format!("end-{number}"), END_MARK));
+            if marked.len() == shards {
+                return self.over();
+            }
+        }
+    }
+
     /// Whether nothing more is put.
     pub(super) fn is_over(&self) -> bool {
         self.fed.lock().is_over
@@ -164,12 +192,13 @@ impl Feeder {
         self.fed.lock().last.clone()
     }
 
-    fn put(&self, partition_key: &str, data: &[u8]) {
+    fn put(&self, partition_key: &str, data: &[u8]) -> ShardId {
         let (shard, position) = self.stream.put(partition_key, Bytes::copy_from_slice(data));
-        self.fed.lock().last.insert(shard, position);
+        self.fed.lock().last.insert(shard.clone(), position);
+        shard
     }
 
-    fn over(&self) {
+    pub(super) fn over(&self) {
         self.fed.lock().is_over = true;
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kcl::testkit::TestBed;
-use kcl::{Lease, Position, ShardState, Worker, WorkerHandle};
+use kcl::{Generation, Lease, Position, Resolution, ShardState, Worker, WorkerHandle};
+use kcl_core::{LeaseWrite, Nonce, StoreReply, StoreRequest};
 
 use parking_lot::Mutex;
 
@@ -97,7 +98,8 @@ impl World {
 
     /// Waits until the worker's shard stands still, and says why.
     pub(super) async fn halted(&self, actor: &Actor) -> String {
-        self.bed.until("the shard stands still", || actor.halted().is_some()).await;
+        let row_says_why = || self.leases().iter().any(|lease| lease.own.halt.is_some());
+        self.bed.until("the shard stands still", || actor.halted().is_some() && row_says_why()).await;
         actor.halted().expect("seen a moment ago")
     }
 
@@ -111,6 +113,28 @@ impl World {
             }
         }
         assert!(met > 0, "an object begins with {prefix}");
+    }
+
+    /// Writes an operator's decision about the first shard that stands still, as `leasehold leases resolve` does.
+    pub(super) fn resolve(&self, resolution: Option<Resolution>) {
+        self.change_halted(|lease| LeaseWrite::resolve(lease, resolution, Nonce(1)));
+    }
+
+    /// The decision to write the pending records again under a new generation.
+    pub(super) fn rewrite(&self) {
+        let generation = Generation(self.bed.clock().epoch_millis());
+        self.change_halted(|lease| LeaseWrite::rewrite(lease, generation, Nonce(1)));
+    }
+
+    fn change_halted(&self, write: impl FnOnce(&Lease) -> LeaseWrite) {
+        let halted = self.leases().into_iter().find(|lease| lease.own.halt.is_some());
+        self.write(&write(&halted.expect("a row says why its shard stands still")));
+    }
+
+    /// Changes a lease row behind the workers' backs.
+    pub(super) fn write(&self, write: &LeaseWrite) {
+        let reply = self.bed.store().tamper(|table| table.execute(&StoreRequest::UpdateLease(write.clone())));
+        assert!(matches!(reply, StoreReply::Applied(_)), "{reply:?}");
     }
 
     /// The lease rows.
