@@ -8,6 +8,7 @@
 
 mod encode;
 mod event;
+mod hex;
 mod layout;
 mod pipeline;
 mod preset;

@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::event::Fields;
+use crate::hex::hex;
 use crate::settings::Compression;
 
 /// Gathers the rows of one object; holds only compressed bytes.
@@ -107,7 +108,7 @@ impl LineWriter {
         Encoded {
             bytes: Bytes::from(bytes.expect("memory does not fail")),
             rows: self.rows,
-            logical_digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            logical_digest: hex(&digest),
         }
     }
 }

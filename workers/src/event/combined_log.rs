@@ -68,21 +68,22 @@ fn enclosed<'a>(rest: &mut &'a str, open: char, close: char, name: &str) -> Resu
 fn quoted(rest: &mut &str, name: &str) -> Result<String, String> {
     let inner = rest.strip_prefix('"').ok_or_else(|| format!("the {name} does not begin with a quote"))?;
     let mut text = String::new();
-    let mut characters = inner.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => {
-                let after = &inner[at + 1..];
-                *rest = after.strip_prefix(' ').unwrap_or(after);
-                return Ok(text);
-            }
-            '\\' => match characters.next() {
-                Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
-                Some((_, other)) => text.extend(['\\', other]),
-                None => break,
-            },
-            other => text.push(other),
+    let mut left = inner;
+    while let Some(mark) = left.bytes().position(|byte| byte == b'"' || byte == b'\\') {
+        let (plain, marked) = left.split_at(mark);
+        text.push_str(plain);
+        if let Some(after) = marked.strip_prefix('"') {
+            *rest = after.strip_prefix(' ').unwrap_or(after);
+            return Ok(text);
         }
+        let escaped = marked[1..].chars().next();
+        match escaped {
+            Some('"' | '\\') => {}
+            Some(_) => text.push('\\'),
+            None => break,
+        }
+        text.extend(escaped);
+        left = &marked[1 + escaped.map_or(0, char::len_utf8)..];
     }
     Err(format!("the {name} does not end with a quote"))
 }

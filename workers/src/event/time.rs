@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::tz::Offset;
 use serde_json::Value;
 
 use crate::settings::TimeUnit;
@@ -59,13 +60,14 @@ impl EventTime {
         }
     }
 
-    pub(crate) fn to_zoned(self) -> Zoned {
-        self.timestamp().to_zoned(TimeZone::UTC)
+    /// The time in UTC.
+    pub(crate) fn to_civil(self) -> DateTime {
+        Offset::UTC.to_datetime(self.timestamp())
     }
 
     /// `2024-02-17 16:20:26`, as SQL engines print it: a fraction only if there is one.
     pub(crate) fn sql_text(self) -> String {
-        let seconds = self.to_zoned().strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let seconds = self.to_civil().strftime("%Y-%m-%d %H:%M:%S").to_string();
         match self.0.rem_euclid(1000) {
             0 => seconds,
             fraction => format!("{seconds}.{fraction:03}").trim_end_matches('0').to_owned(),
@@ -80,7 +82,20 @@ impl EventTime {
 impl fmt::Display for EventTime {
     /// `2015-05-17T10:05:03.000Z`: of fixed width, so that texts sort like times.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:.3}", self.timestamp())
+        let time = self.to_civil();
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (end, number) in [
+            (4, i32::from(time.year())),
+            (7, i32::from(time.month())),
+            (10, i32::from(time.day())),
+            (13, i32::from(time.hour())),
+            (16, i32::from(time.minute())),
+            (19, i32::from(time.second())),
+            (23, i32::from(time.millisecond())),
+        ] {
+            put_digits(&mut text[..end], number);
+        }
+        formatter.write_str(std::str::from_utf8(&text).expect("digits are text"))
     }
 }
 
@@ -157,7 +172,49 @@ fn text(
 }
 
 fn access_log_time(text: &str) -> Option<Timestamp> {
-    BrokenDownTime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?.to_timestamp().ok()
+    fixed_access_log_time(text)
+        .or_else(|| BrokenDownTime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?.to_timestamp().ok())
+}
+
+/// `17/May/2015:10:05:03 +0000`, as every server writes it; anything else is left to the general parser.
+fn fixed_access_log_time(text: &str) -> Option<Timestamp> {
+    let bytes: &[u8; 26] = text.as_bytes().try_into().ok()?;
+    let separators = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
+    if !separators.iter().all(|(at, byte)| bytes[*at] == *byte) {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        bytes[range]
+            .iter()
+            .try_fold(0_i16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0')))
+    };
+    let two = |at: usize| number(at..at + 2).and_then(|number| i8::try_from(number).ok());
+    let month = MONTHS.iter().position(|month| month.as_bytes() == &bytes[3..6])?;
+    let (hour, minute, second) = (two(12)?, two(15)?, two(18)?);
+    let time = DateTime::new(number(7..11)?, i8::try_from(month).ok()? + 1, two(0)?, hour, minute, second, 0)
+        .ok()?;
+    let (offset_hours, offset_minutes) = (two(22)?, two(24)?);
+    if offset_hours >= 24 || offset_minutes >= 60 {
+        return None;
+    }
+    let offset_seconds = (i32::from(offset_hours) * 60 + i32::from(offset_minutes)) * 60;
+    let offset = match bytes[21] {
+        b'+' => Offset::from_seconds(offset_seconds),
+        b'-' => Offset::from_seconds(-offset_seconds),
+        _ => return None,
+    };
+    offset.ok()?.to_timestamp(time).ok()
+}
+
+/// Writes `number` right-aligned over the end of `text`, no further than its first digit.
+fn put_digits(text: &mut [u8], mut number: i32) {
+    for place in text.iter_mut().rev() {
+        if number == 0 {
+            return;
+        }
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 fn unit_name(unit: TimeUnit) -> &'static str {
@@ -183,9 +240,12 @@ const MILLIS_MIN: i64 = 631_152_000_000;
 /// 2100-01-01T00:00:00Z.
 const MILLIS_END: i64 = 4_102_444_800_000;
 const SHOWN_CHARS_MAX: usize = 80;
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -249,5 +309,31 @@ mod tests {
         assert_eq!(time(1_708_186_826_000).to_string(), "2024-02-17T16:20:26.000Z");
         assert_eq!(time(1_708_186_826_000).sql_text(), "2024-02-17 16:20:26");
         assert_eq!(time(1_708_186_826_250).sql_text(), "2024-02-17 16:20:26.25");
+    }
+
+    proptest! {
+        #[test]
+        fn the_fixed_forms_are_those_of_the_library(millis in MILLIS_MIN..MILLIS_END, offset_minutes in -1439_i32..1440) {
+            let time = EventTime::from_millis(millis).expect("in range");
+            prop_assert_eq!(time.to_string(), format!("{:.3}", time.timestamp()));
+            let offset = Offset::from_seconds(offset_minutes * 60).expect("less than a day");
+            let local = offset.to_datetime(time.timestamp());
+            let sign = if offset_minutes < 0 { '-' } else { '+' };
+            let minutes = offset_minutes.abs();
+            let zone = format!("{sign}{:02}{:02}", minutes / 60, minutes % 60);
+            let text = format!("{} {zone}", local.strftime("%d/%b/%Y:%H:%M:%S"));
+            let read = fixed_access_log_time(&text);
+            prop_assert_eq!(read.map(Timestamp::as_second), Some(millis.div_euclid(1000)));
+        }
+
+        #[test]
+        fn the_fixed_form_reads_nothing_that_the_library_reads_otherwise(
+            text in "[0-9]{2}/(Jan|Feb|may|Dec)/[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-6][0-9] [+-][0-9]{4}",
+        ) {
+            let general = BrokenDownTime::parse("%d/%b/%Y:%H:%M:%S %z", &text).and_then(|time| time.to_timestamp());
+            if let Some(fixed) = fixed_access_log_time(&text) {
+                prop_assert_eq!(Some(fixed), general.ok());
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use jiff::fmt::strtime;
+use jiff::civil::DateTime;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -58,10 +58,7 @@ impl LayoutTemplate {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => folder.push_str(text),
-                Part::EventTime(format) => folder.push_str(
-                    &strtime::format(format, &time.to_zoned())
-                        .expect("the format was checked when it was parsed"),
-                ),
+                Part::EventTime(format) => push_time(&mut folder, format, time.to_civil()),
                 Part::Field(name) => folder.push_str(&value::encoded(field(name))),
             }
         }
@@ -74,6 +71,30 @@ impl LayoutTemplate {
             Part::Field(name) => Some(name.as_str()),
             Part::Literal(_) | Part::EventTime(_) => None,
         })
+    }
+}
+
+/// Appends `time` in a checked format: literals and the specifiers of [`TIME_SPECIFIERS`].
+fn push_time(folder: &mut String, format: &str, time: DateTime) {
+    let mut characters = format.chars();
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            folder.push(character);
+            continue;
+        }
+        let (number, width) = match characters.next() {
+            Some('Y') => (i32::from(time.year()), 4),
+            Some('m') => (i32::from(time.month()), 2),
+            Some('d') => (i32::from(time.day()), 2),
+            Some('H') => (i32::from(time.hour()), 2),
+            Some('M') => (i32::from(time.minute()), 2),
+            Some('S') => (i32::from(time.second()), 2),
+            Some('j') => (i32::from(time.day_of_year()), 3),
+            Some(_) | None => unreachable!("the format was checked when it was parsed"),
+        };
+        for place in (0..width).rev() {
+            folder.push(char::from(b'0' + (number / 10_i32.pow(place) % 10) as u8));
+        }
     }
 }
 
@@ -272,6 +293,18 @@ mod tests {
             render("e/{event_time:%Y/%j}/{a}{b}", &json!({ "a": "" })),
             "e/2015/137/__empty____missing__"
         );
+    }
+
+    #[test]
+    fn every_specifier_is_written_as_the_library_writes_it() {
+        for millis in [631_152_000_000, 1_431_857_103_250, 1_709_164_799_000, 4_102_444_799_999] {
+            let time = EventTime::from_millis(millis).expect("in range");
+            let format = "%Y-%m-%d/%H_%M/%S%j";
+            let folder = LayoutTemplate::parse(&format!("{{event_time:{format}}}"))
+                .expect("valid")
+                .render(time, |_| None);
+            assert_eq!(folder, time.to_civil().strftime(format).to_string());
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Makes any value safe as a part of an object key and of a file name.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 /// The text of a layout value: ASCII letters, digits, `-`, `_`, `.` and `%XX`, 1 to 64 bytes, never `.` or `..`.
 pub(super) fn encoded(value: Option<&Value>) -> String {
@@ -27,7 +30,7 @@ pub(super) fn encoded(value: Option<&Value>) -> String {
         if is_plain {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            write!(encoded, "%{byte:02X}").expect("writing to a String never fails");
         }
         if encoded.len() > VALUE_BYTES_MAX {
             return shortened(&encoded, &text);
@@ -42,7 +45,7 @@ fn shortened(encoded: &str, text: &str) -> String {
         Some(escape) if escape + 3 > KEPT_BYTES => escape,
         Some(_) | None => KEPT_BYTES,
     };
-    let digest: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(text.as_bytes()));
     format!("{}-{}", &encoded[..end], &digest[..DIGEST_DIGITS])
 }
 

@@ -1,5 +1,6 @@
 //! A pipeline ready to run: settings turned into parsers, a validator, rules and layouts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::derive::derive;
 use super::failed::{FailedEvent, Stage};
 use super::output::{OutputRow, StepOutput};
 use crate::event::{Envelope, EventTime, Fields, InvalidTime, parse_combined_log, parse_csv_row, parse_json};
+use crate::hex::hex;
 use crate::layout::LayoutTemplate;
 use crate::session::{Pushed, Released, SessionEvent, SessionRules, SessionState, session_key};
 use crate::settings::{
@@ -157,7 +159,8 @@ impl Pipeline {
             self.write_event(event.time, self.row_of(event, &raw, place, record.position), output);
             return;
         };
-        let key = match self.session_key(sessions, &event, place, record) {
+        let hash_key = HashKey::of_partition_key(&record.partition_key);
+        let key = match self.session_key(sessions, &event, place, record, hash_key) {
             Ok(key) => key,
             Err(reason) => {
                 output.failed.push(fail(Stage::Session, reason));
@@ -166,7 +169,7 @@ impl Pipeline {
         };
         let held = SessionEvent {
             key,
-            hash_key: HashKey::of_partition_key(&record.partition_key),
+            hash_key,
             event_time_millis: event.time.millis(),
             event_id: event.id.clone(),
             row: self.row_of(event, &raw, place, record.position),
@@ -295,8 +298,8 @@ impl Pipeline {
         event: &Event,
         place: &RecordPlace,
         record: &Record,
+        hash_key: HashKey,
     ) -> Result<String, String> {
-        let hash_key = HashKey::of_partition_key(&record.partition_key);
         if let Some(range) = place.hash_range
             && !range.contains(hash_key)
         {
@@ -316,31 +319,22 @@ impl Pipeline {
         }
         let mut key = Vec::with_capacity(sessions.key.len());
         for field in &sessions.key {
-            match event.fields.get(field) {
-                Some(Value::String(text)) => key.push(text.clone()),
-                Some(Value::Null) | None => return Err(format!("field `{field}` of session.key is missing")),
-                Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-                    key.push(other.to_string());
-                }
+            match key_text(&event.fields, field) {
+                Some(text) => key.push(text),
+                None => return Err(format!("field `{field}` of session.key is missing")),
             }
         }
-        Ok(session_key(key.iter().map(String::as_str)))
+        Ok(session_key(key.iter().map(Cow::as_ref)))
     }
 
     /// The partition key by the settings; `None` if they name no fields or one of them is missing.
     fn key_of_fields(&self, fields: &Fields) -> Option<String> {
         let names = &self.settings.settings().stream.partition_key;
-        let text = |name: &String| match fields.get(name)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Null => None,
-            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                Some(other.to_string())
-            }
-        };
-        let parts: Vec<String> = names.iter().map(text).collect::<Option<_>>()?;
+        let parts: Vec<Cow<'_, str>> =
+            names.iter().map(|name| key_text(fields, name)).collect::<Option<_>>()?;
         match parts.as_slice() {
             [] => None,
-            [one] if (1..=PARTITION_KEY_CHARS_MAX).contains(&one.chars().count()) => Some(one.clone()),
+            [one] if (1..=PARTITION_KEY_CHARS_MAX).contains(&one.chars().count()) => Some(one.to_string()),
             _ => Some(digest_text(parts.join(KEY_SEPARATOR).as_bytes())),
         }
     }
@@ -420,12 +414,24 @@ impl Pipeline {
     }
 }
 
+/// The value of a field as a part of a key; null is no value.
+fn key_text<'f>(fields: &'f Fields, name: &str) -> Option<Cow<'f, str>> {
+    match fields.get(name)? {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Null => None,
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(Cow::Owned(other.to_string()))
+        }
+    }
+}
+
 /// Fields of an event that carry a name of ours move into the object `original`, so that nothing is overwritten.
 fn set_aside(mut fields: Fields) -> Fields {
-    let taken: Fields = OWN_FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
-    if !taken.is_empty() {
-        fields.insert("original".to_owned(), Value::Object(taken));
+    if !fields.keys().any(|name| OWN_FIELDS.contains(&name.as_str())) {
+        return fields;
     }
+    let taken: Fields = OWN_FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
+    fields.insert("original".to_owned(), Value::Object(taken));
     fields
 }
 
@@ -455,7 +461,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 fn digest_text(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(KEY_DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes)[..KEY_DIGEST_BYTES])
 }
 
 /// Kinesis: a partition key has 1 to 256 characters.

@@ -26,16 +26,20 @@ fn request_parts(fields: &mut Fields) {
         ("query", query.map_or(Value::Null, Value::from)),
         ("protocol", parts.next().map_or(Value::Null, Value::from)),
     ];
-    fields.extend(derived.map(|(name, value)| (name.to_owned(), value)));
+    for (name, value) in derived {
+        fields.insert(name.to_owned(), value);
+    }
 }
 
 /// A page view is a successful GET of something that is no asset, feed or robots file.
 fn page_view(fields: &mut Fields) {
     let Some(path) = text(fields, "path") else { return };
-    let is_get = text(fields, "method").as_deref() == Some("GET");
+    let is_get = text(fields, "method") == Some("GET");
     let status = fields.get("status").and_then(Value::as_u64);
-    let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let is_asset = name.rsplit_once('.').is_some_and(|(_, extension)| ASSET_EXTENSIONS.contains(&extension));
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_asset = name.rsplit_once('.').is_some_and(|(_, extension)| {
+        ASSET_EXTENSIONS.iter().any(|asset| asset.eq_ignore_ascii_case(extension))
+    });
     let is_page_view = is_get && matches!(status, Some(200..=299 | 304)) && !is_asset;
     fields.insert("is_page_view".to_owned(), Value::from(is_page_view));
     let kind = if is_page_view { "page_view" } else { "request" };
@@ -48,7 +52,8 @@ fn referrer_host(fields: &mut Fields) {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
     if !host.is_empty() {
-        fields.insert("referrer_host".to_owned(), Value::from(host.to_ascii_lowercase()));
+        let host = host.to_ascii_lowercase();
+        fields.insert("referrer_host".to_owned(), Value::from(host));
     }
 }
 
@@ -58,8 +63,8 @@ fn status_class(fields: &mut Fields) {
     }
 }
 
-fn text(fields: &Fields, name: &str) -> Option<String> {
-    fields.get(name).and_then(Value::as_str).map(str::to_owned)
+fn text<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
+    fields.get(name).and_then(Value::as_str)
 }
 
 const ASSET_EXTENSIONS: [&str; 18] = [

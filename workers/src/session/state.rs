@@ -199,10 +199,8 @@ impl SessionState {
         while self.held.first_key_value().is_some_and(|((time, ..), _)| *time < watermark) {
             self.release_first(rules, &mut released);
         }
-        while let Some((last, hash_key, key)) = self.by_last.first().cloned() {
-            if !rules.is_break(last, watermark) {
-                break;
-            }
+        while self.by_last.first().is_some_and(|(last, ..)| rules.is_break(*last, watermark)) {
+            let Some((_, hash_key, key)) = self.by_last.first().cloned() else { break };
             self.close(hash_key, &key, CloseReason::Timeout, rules, &mut released);
         }
         released
@@ -240,17 +238,20 @@ impl SessionState {
             self.close(event.hash_key, &event.key, CloseReason::Timeout, rules, released);
         }
         let is_new_key = !self.keys.contains_key(&place);
-        let state = self.keys.entry(place.clone()).or_default();
-        self.bytes -= if is_new_key { 0 } else { key_bytes(&place.1, state) };
+        let mut by_last = (time, event.hash_key, event.key.clone());
+        let state = self.keys.entry(place).or_default();
         let is_silent = is_new_key && !rules.first_event_opens;
-        let open = match state.open.take() {
-            Some(mut open) => {
-                self.by_last.remove(&(open.last_millis, place.0, place.1.clone()));
+        let session_id = match &mut state.open {
+            Some(open) => {
+                by_last.0 = open.last_millis;
+                self.by_last.remove(&by_last);
+                by_last.0 = time;
                 open.last_millis = time;
                 open.events += 1;
-                open
+                open.session_id.clone()
             }
             None => {
+                self.bytes -= if is_new_key { 0 } else { key_bytes(&event.key, state) };
                 state.number += u64::from(!is_silent);
                 let open = opened(&event, state.number, rules);
                 if !is_silent {
@@ -262,13 +263,13 @@ impl SessionState {
                         carried: open.carried.clone(),
                     });
                 }
-                open
+                let session_id = open.session_id.clone();
+                state.open = Some(open);
+                self.bytes += key_bytes(&event.key, state);
+                session_id
             }
         };
-        self.by_last.insert((time, place.0, place.1.clone()));
-        let session_id = open.session_id.clone();
-        state.open = Some(open);
-        self.bytes += key_bytes(&place.1, state);
+        self.by_last.insert(by_last);
         released.push(Released::Event { event, session_id });
     }
 

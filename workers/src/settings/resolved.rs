@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::SettingsError;
 use super::sections::{FetchSettings, LeaseSettings, PipelineSettings};
+use crate::hex::hex;
 
 /// Raised whenever the same settings and records would give other rows.
 pub const SEMANTICS_VERSION: u32 = 1;
@@ -74,7 +75,7 @@ impl ResolvedSettings {
     /// SHA-256 of [`canonical_json`](Self::canonical_json), in hexadecimal.
     #[must_use]
     pub fn config_hash(&self) -> String {
-        Sha256::digest(self.canonical_json()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(self.canonical_json()))
     }
 
     /// Reads what [`canonical_json`](Self::canonical_json) wrote.

@@ -11,6 +11,7 @@ mod position_text;
 mod range;
 mod store;
 
+pub(crate) use crate::hex::hex;
 pub(crate) use batch::BatchLimits;
 pub use batch::{Batch, ClosedBatch, ClosedObject};
 pub use intent::{Advance, Intent, InvalidIntent};
@@ -23,7 +24,3 @@ pub use store::{
     SelfTestError, StoreCall, StoreError, StoreFault, StoreOperation, StoredObject, check_conditional_writes,
     check_object_store,
 };
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
