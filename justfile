@@ -30,9 +30,17 @@ gates:
 sample:
     cargo test --workspace --test it -- --ignored sample_
 
-# Coordinators under schedules chosen by bytes.
+# Coordinators under schedules chosen by bytes, and every order of events within small bounds.
 sim:
     cargo test -p leasehold-sim
+
+# The safety suite and the planted bugs, as a table: property, layers and how much they ran, bugs caught.
+prove *options:
+    cargo run --quiet -p leasehold-prove -- {{options}}
+
+# The same with 10^5 schedules, one more tick of the exhaustive search and 30 minutes of real processes.
+prove-long:
+    cargo run --quiet -p leasehold-prove -- --long
 
 # The figures of speed against their bars, from a release build; `--list` names the rows that `--only` takes.
 figures *options:

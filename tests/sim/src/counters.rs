@@ -49,11 +49,13 @@ pub enum Situation {
     ForeignCheckpoint,
     /// A row was created again after it had been deleted.
     RowRecreated,
+    /// An operator decided about a shard.
+    OperatorDecided,
 }
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Taken,
         Self::HandedOff,
         Self::HandOffForced,
@@ -76,6 +78,7 @@ impl Situation {
         Self::Left,
         Self::ForeignCheckpoint,
         Self::RowRecreated,
+        Self::OperatorDecided,
     ];
 }
 

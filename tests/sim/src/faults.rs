@@ -1,11 +1,14 @@
 //! What may go wrong: everything that a fleet of workers must bear.
 
+use std::collections::BTreeMap;
+
 use kcl_core::{
-    Lease, LeaseChange, LeaseKey, LeaseWrite, Millis, Position, Request, StoreReply, StoreRequest, WorkerId,
+    Generation, Lease, LeaseChange, LeaseKey, LeaseWrite, Millis, Nonce, Position, Request, Resolution,
+    StoreReply, StoreRequest, WorkerId,
 };
 
 use crate::counters::Situation;
-use crate::oracle::Violation;
+use crate::oracle::{Author, Violation};
 use crate::stream::{number_of, position_of};
 use crate::world::{Answer, Content, Fault, World, chosen};
 
@@ -263,6 +266,70 @@ impl World {
             conditions: Vec::new(),
             changes,
         }));
+    }
+
+    /// An operator decides about a shard, as `leasehold leases resolve` does: a third of the time by dropping the intent.
+    /// A holder that has not heard of it yet believes on, for no longer than a write that landed before can extend it.
+    pub fn decide(&mut self, pick: u8) {
+        let is_open = |lease: &&Lease| !lease.is_finished();
+        let leases: Vec<Lease> = self.table.leases().values().filter(is_open).cloned().collect();
+        let Some(lease) = leases.get(usize::from(pick) % leases.len().max(1)) else { return };
+        self.made += 1;
+        let nonce = Nonce(u128::MAX - u128::from(self.made));
+        let write = match pick % 3 {
+            0 => LeaseWrite::resolve(lease, None, nonce),
+            1 => LeaseWrite::resolve(lease, lease.pending.as_ref().map(|_| Resolution::RecordGap), nonce),
+            _ => {
+                self.oracle.intent_dropped(&lease.key);
+                LeaseWrite::rewrite(lease, Generation(lease.own.generation.0 + 1), nonce)
+            }
+        };
+        for worker in self.slots.iter().flatten() {
+            let longest = worker.local(self.now) + self.coordinator_settings(worker.author.slot).failover;
+            if worker.beliefs(self.now).any(|(_, key, _)| key == lease.key) {
+                self.oracle.taken_by_force(&lease.key, worker.author.holder, longest);
+            }
+        }
+        self.say(|| format!("an operator decides about {}", lease.key));
+        self.table.execute(&StoreRequest::UpdateLease(write));
+        self.oracle.counters.note(Situation::OperatorDecided);
+    }
+
+    /// `slot` stands still while its last replies are on the road for `delay`, hears them, and is cut off for `span`; the
+    /// others go on as they wish to, to the millisecond.
+    ///
+    /// # Errors
+    /// The property that broke.
+    pub fn cut_off(&mut self, slot: usize, delay: Millis, span: Millis) -> Result<(), Violation> {
+        let of_slot = |author: &Author| author.slot == slot;
+        self.act(slot)?;
+        let sent: Vec<u64> = self.requests.keys().copied().collect();
+        for number in sent {
+            self.apply_request(number)?;
+        }
+        let mut late = BTreeMap::new();
+        std::mem::swap(&mut late, &mut self.replies);
+        let (late, others): (BTreeMap<u64, Answer>, _) =
+            late.into_iter().partition(|(_, answer)| of_slot(&answer.author));
+        self.replies = others;
+        self.stall(slot, delay);
+        self.run_until(self.now + delay)?;
+        let numbers: Vec<u64> = late.keys().copied().collect();
+        self.replies.extend(late);
+        for number in numbers {
+            self.deliver_reply(number)?;
+        }
+        self.requests.retain(|_, sent| !of_slot(&sent.author));
+        self.stall(slot, span);
+        self.run_until(self.now + span)
+    }
+
+    fn run_until(&mut self, end: Millis) -> Result<(), Violation> {
+        while self.now < end {
+            self.settle_due()?;
+            self.now += self.next_wake().min(end.since(self.now));
+        }
+        self.check()
     }
 
     /// Unfinished leases that no live worker believes to hold.

@@ -17,8 +17,8 @@ use crate::stream::{SimStream, number_of};
 /// A broken property, with what broke it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Violation {
-    /// Name of the property: `S1` to `S6`, `intent`, `token`, `nonce`, `one write`, `plan`, `trace`, `contract` or
-    /// `liveness`.
+    /// Name of the property: `S1` to `S6`, `intent`, `token`, `nonce`, `one write`, `plan`, `trace`, `contract`,
+    /// `outcome` or `liveness`.
     pub property: &'static str,
     /// What was seen.
     pub detail: String,
@@ -93,6 +93,11 @@ impl Oracle {
     /// A row is deleted by hand: the shard begins anew.
     pub(crate) fn row_deleted(&mut self, key: &LeaseKey) {
         self.newest_tokens.remove(key);
+        self.preparers.remove(key);
+    }
+
+    /// An operator drops the pending intent.
+    pub(crate) fn intent_dropped(&mut self, key: &LeaseKey) {
         self.preparers.remove(key);
     }
 
@@ -257,6 +262,7 @@ impl Oracle {
     ) -> Result<(), Violation> {
         let key = &before.key;
         if write.changes.contains(&LeaseChange::Holder(Some(author.holder))) {
+            self.forced.remove(&(key.clone(), author.holder));
             let earlier = self.holders.insert(key.clone(), author.holder);
             if earlier.is_some_and(|earlier| earlier != author.holder) {
                 self.counters.note(Situation::Taken);

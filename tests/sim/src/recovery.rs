@@ -64,12 +64,15 @@ impl World {
     }
 
     /// Everything on its way arrives, workers that are due act, and consumers take their next steps.
-    fn settle_due(&mut self) -> Result<(), Violation> {
+    pub(crate) fn settle_due(&mut self) -> Result<(), Violation> {
         for _ in 0..ROUNDS_MAX {
             let mut has_acted = false;
             for slot in 0..self.slots.len() {
                 let now = self.now;
-                let Some(worker) = self.slots[slot].as_mut() else { continue };
+                let Some(worker) = self.slots[slot].as_mut().filter(|worker| worker.stalled_until <= now)
+                else {
+                    continue;
+                };
                 worker.work_all(&self.stream, &mut self.oracle, now);
                 if worker.is_due(now) {
                     self.act(slot)?;
@@ -105,8 +108,9 @@ impl World {
     }
 
     /// Time until the first worker wants to act.
-    fn next_wake(&self) -> Millis {
-        let wakes = self.slots.iter().flatten().filter_map(|worker| {
+    pub(crate) fn next_wake(&self) -> Millis {
+        let awake = self.slots.iter().flatten().filter(|worker| worker.stalled_until <= self.now);
+        let wakes = awake.filter_map(|worker| {
             worker.coordinator.poll_timeout().map(|at| at.since(worker.local(self.now)))
         });
         wakes.min().unwrap_or(Millis(1000)).clamp(Millis(1), Millis(1000))

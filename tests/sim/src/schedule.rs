@@ -83,6 +83,8 @@ pub enum Mishap {
     DeletedRow,
     /// A worker of the Java library has a lease for a while.
     ForeignTenure,
+    /// An operator decides about a shard.
+    OperatorDecision,
 }
 
 /// Actions read from bytes, two bytes an action.
@@ -107,7 +109,7 @@ impl Iterator for Schedule<'_> {
         self.bytes = rest;
         let work = |work| Action::Work(operand, operand >> 3, work);
         let fault = |mishap| Action::Fault(mishap, operand);
-        Some(match kind % 80 {
+        Some(match kind % 81 {
             0..=13 => Action::Advance(Millis(u64::from(operand) * 8 + 1)),
             14..=15 => Action::Advance(Millis(u64::from(operand) * 100 + 1)),
             16..=21 => Action::Apply(operand),
@@ -138,7 +140,8 @@ impl Iterator for Schedule<'_> {
             76 => fault(Mishap::MissingIndex),
             77 => fault(Mishap::CleanUp),
             78 => fault(Mishap::DeletedRow),
-            79.. => fault(Mishap::ForeignTenure),
+            79 => fault(Mishap::ForeignTenure),
+            80.. => fault(Mishap::OperatorDecision),
         })
     }
 }
@@ -214,6 +217,7 @@ impl World {
             Mishap::CleanUp => self.clean_up(operand),
             Mishap::DeletedRow => self.delete_row(operand),
             Mishap::ForeignTenure => self.foreign_tenure(operand),
+            Mishap::OperatorDecision => self.decide(operand),
         }
         Ok(())
     }

@@ -44,8 +44,10 @@ struct Consumer {
     row: Lease,
     /// The last record it has processed.
     processed: u64,
-    awaited: Option<CommandId>,
+    awaited: Option<(CommandId, Command)>,
     is_draining: bool,
+    /// As the signals said, by the process's own clock.
+    deadline: Millis,
 }
 
 impl SimWorker {
@@ -81,10 +83,16 @@ impl SimWorker {
         self.clock_lag += span;
     }
 
-    /// Leases it believes to hold, with their deadlines by its own clock.
+    /// Leases that its coordinator or one of its consumers believes to hold, with their deadlines by its own clock.
     pub(crate) fn beliefs(&self, now: Millis) -> impl Iterator<Item = (Author, LeaseKey, Millis)> {
-        let held = self.coordinator.held_leases(self.local(now));
-        held.map(|(lease, deadline)| (self.author.clone(), lease.key.clone(), deadline))
+        let local = self.local(now);
+        let held = self.coordinator.held_leases(local);
+        let held = held.map(|(lease, deadline)| (lease.key.clone(), deadline));
+        let consumed = self.consumers.iter().filter(move |(_, consumer)| local < consumer.deadline);
+        let mut beliefs: BTreeMap<LeaseKey, Millis> =
+            consumed.map(|(key, consumer)| (key.clone(), consumer.deadline)).collect();
+        beliefs.extend(held);
+        beliefs.into_iter().map(|(key, deadline)| (self.author.clone(), key, deadline))
     }
 
     /// Whether it asked to be woken by world time `now`.
@@ -107,7 +115,7 @@ impl SimWorker {
                 turn.requests.push(request);
             }
             let Some(signal) = self.coordinator.poll_signal() else { break };
-            self.obey(signal, &mut turn);
+            self.obey(signal, &mut turn)?;
         }
         while let Some(event) = self.coordinator.poll_event() {
             if let Event::Adopted { key, .. } = &event {
@@ -166,11 +174,10 @@ impl SimWorker {
 
     fn work_on(&mut self, key: &LeaseKey, work: Work, stream: &SimStream, oracle: &mut Oracle, now: Millis) {
         let local = self.local(now);
-        let may_deliver = self.coordinator.held_leases(local).any(|(lease, _)| lease.key == *key);
         let Some(consumer) = self.consumers.get_mut(key) else { return };
         let Some(shard) = stream.shard(key) else { return };
         if let Work::Consume(count) = work {
-            if may_deliver && consumer.row.pending.is_none() && !consumer.is_draining {
+            if local < consumer.deadline && consumer.row.pending.is_none() && !consumer.is_draining {
                 consumer.processed = consumer.processed.saturating_add(count).min(shard.records);
                 oracle.processed(key, consumer.processed);
             }
@@ -194,18 +201,19 @@ impl SimWorker {
         if order == Command::Drained {
             self.consumers.remove(key);
         } else {
-            consumer.awaited = Some(id);
+            consumer.awaited = Some((id, order.clone()));
         }
         self.coordinator.handle_command(id, key, token, order, local);
     }
 
-    fn obey(&mut self, signal: Signal, turn: &mut Turn) {
+    fn obey(&mut self, signal: Signal, turn: &mut Turn) -> Result<(), Violation> {
         match signal {
-            Signal::Start { lease, token, .. } => {
+            Signal::Start { lease, token, deadline } => {
                 turn.started.push((*lease.clone(), token));
                 let processed = number_of(lease.checkpoint).unwrap_or(0);
                 let key = lease.key.clone();
-                let consumer = Consumer { token, row: *lease, processed, awaited: None, is_draining: false };
+                let consumer =
+                    Consumer { token, row: *lease, processed, awaited: None, is_draining: false, deadline };
                 self.consumers.insert(key, consumer);
             }
             Signal::Drain { key, .. } => {
@@ -216,16 +224,31 @@ impl SimWorker {
             Signal::Stop { key } => {
                 self.consumers.remove(&key);
             }
-            Signal::Completed { command, outcome } => self.completed(command, outcome),
-            Signal::Extend { .. } => {}
+            Signal::Completed { command, outcome } => return self.completed(command, outcome),
+            Signal::Extend { key, deadline } => {
+                if let Some(consumer) = self.consumers.get_mut(&key) {
+                    consumer.deadline = deadline;
+                }
+            }
             Signal::Finished => self.is_finished = true,
         }
+        Ok(())
     }
 
-    fn completed(&mut self, command: CommandId, outcome: Outcome) {
-        let awaiting = self.consumers.iter_mut().find(|(_, consumer)| consumer.awaited == Some(command));
-        let Some((key, consumer)) = awaiting.map(|(key, consumer)| (key.clone(), consumer)) else { return };
-        consumer.awaited = None;
+    fn completed(&mut self, command: CommandId, outcome: Outcome) -> Result<(), Violation> {
+        let is_awaited =
+            |consumer: &Consumer| consumer.awaited.as_ref().is_some_and(|(id, _)| *id == command);
+        let awaiting = self.consumers.iter_mut().find(|(_, consumer)| is_awaited(consumer));
+        let Some((key, consumer)) = awaiting.map(|(key, consumer)| (key.clone(), consumer)) else {
+            return Ok(());
+        };
+        let order = consumer.awaited.take().map(|(_, order)| order);
+        if let (Some(order), Outcome::Done(row)) = (&order, &outcome)
+            && !is_done(order, row)
+        {
+            let detail = format!("{order:?} of {key} is said to be done, the row is {row:?}");
+            return violated("outcome", detail);
+        }
         match outcome {
             Outcome::Done(row) | Outcome::Refused(row) if !row.is_finished() => {
                 consumer.processed = consumer.processed.max(number_of(row.checkpoint).unwrap_or(0));
@@ -235,20 +258,38 @@ impl SimWorker {
                 self.consumers.remove(&key);
             }
         }
+        Ok(())
+    }
+}
+
+/// Whether the row shows what the command was to do.
+fn is_done(order: &Command, row: &Lease) -> bool {
+    match order {
+        Command::Checkpoint(position) => row.checkpoint == *position,
+        Command::Prepare { ordinal, intent } => {
+            row.pending.as_ref() == Some(intent) && row.own.batch == *ordinal
+        }
+        Command::Commit { ordinal, position, .. } => {
+            row.checkpoint == *position && row.pending.is_none() && row.own.batch == ordinal.next()
+        }
+        Command::Finish { .. } => row.is_finished(),
+        Command::Halt(reason) => row.own.halt.as_ref() == Some(reason),
+        Command::Drained => true,
     }
 }
 
 impl Consumer {
-    /// The command for a piece of work, if it makes sense; `is_at_end` says that the shard is closed and processed.
+    /// The command for a piece of work, if it makes sense; `is_at_end` says that the shard is closed and processed. While
+    /// an intent is pending a careless consumer may ask for checkpoints and intents all the same, and must be refused.
     fn order(&mut self, work: Work, is_at_end: bool) -> Option<Command> {
         let ordinal = self.row.own.batch;
         let position = position_of(self.processed);
         let is_ahead = Some(self.processed) > number_of(self.row.checkpoint);
-        if let Some(pending) = &self.row.pending {
+        if let Some(pending) = &self.row.pending
+            && matches!(work, Work::Commit | Work::Next)
+        {
             let position = pending.position;
-            let commits = matches!(work, Work::Commit | Work::Next);
-            let state = Some(state_pointer(position));
-            return commits.then_some(Command::Commit { ordinal, position, state });
+            return Some(Command::Commit { ordinal, position, state: Some(state_pointer(position)) });
         }
         match work {
             Work::Checkpoint | Work::Next if is_ahead => Some(Command::Checkpoint(position)),

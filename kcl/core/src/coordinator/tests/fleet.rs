@@ -93,35 +93,89 @@ fn a_twin_with_the_same_id_takes_nothing_from_a_living_holder() {
 
 #[test]
 fn a_holder_that_renews_by_checkpoints_notices_a_hand_off() {
-    let mut world = World::new(4);
+    let mut world = World::new(6);
     world.join("a");
-    world.run_for(Millis::from_secs(30));
     world.join("b");
+    world.run_for(Millis::from_secs(60));
+    assert_eq!(world.loads(), [3, 3]);
+    world.join("c");
     for number in 1..=50 {
-        let running: Vec<LeaseKey> = world.member("a").running.keys().cloned().collect();
-        for key in running {
-            if world.member("a").running.contains_key(&key) {
-                world.order("a", &key, Command::Checkpoint(record(number)));
+        for name in ["a", "b"] {
+            let running: Vec<LeaseKey> = world.member(name).running.keys().cloned().collect();
+            for key in running {
+                if world.member(name).running.contains_key(&key) {
+                    world.order(name, &key, Command::Checkpoint(record(number)));
+                }
             }
         }
         world.run_for(Millis(100));
     }
-    assert_eq!(world.loads(), [2, 2]);
+    assert_eq!(world.loads(), [2, 2, 2]);
     assert!(!world.member("a").saw(|event| matches!(event, Event::HandOffForced { .. })));
 }
 
 #[test]
+fn a_join_is_planned_at_once_however_seldom_the_leader_scans() {
+    let mut settings = CoordinatorSettings::new(FAILOVER, InitialPosition::TrimHorizon);
+    settings.plan_interval = Millis::from_secs(60);
+    let mut world = World::new(6);
+    world.join_as("a", "a", settings.clone());
+    world.run_for(Millis::from_secs(90));
+    assert_eq!(world.loads(), [6]);
+    world.join_as("b", "b", settings);
+    world.run_for(Millis::from_secs(5));
+    assert_eq!(world.loads(), [3, 3]);
+}
+
+#[test]
 fn without_the_index_leases_are_found_by_scans() {
-    let mut world = World::new(4);
-    world.join("a");
-    world.run_for(Millis::from_secs(30));
-    world.join("b");
-    for name in ["a", "b"] {
+    let mut world = World::new(8);
+    for name in ["a", "b", "c"] {
+        world.join(name);
+    }
+    world.run_for(Millis::from_secs(60));
+    world.join("d");
+    for name in ["a", "b", "c", "d"] {
         world.member(name).answers =
             |request| matches!(request, StoreRequest::ReadOwned(_)).then_some(StoreReply::Owned(None));
     }
+    world.run_for(Millis::from_secs(8));
+    assert_eq!(world.loads(), [2, 2, 2, 2]);
+}
+
+#[test]
+fn plans_that_wait_to_be_sent_are_dropped_when_the_lock_runs_out() {
+    let mut world = World::new(12);
+    world.join("a");
     world.run_for(Millis::from_secs(30));
-    assert_eq!(world.loads(), [2, 2]);
+    world.member("a").drains_at_once = false;
+    world.join("b");
+    let StoreReply::Table(view) = world.table.execute(&StoreRequest::ReadTable) else { panic!("a table") };
+    let now = world.now;
+    let leader = &mut world.member("a").coordinator;
+    leader.handle_timeout(now + leader.settings().plan_interval * 2);
+    let now = now + leader.settings().plan_interval * 2;
+    let mut scan = None;
+    while let Some((id, request)) = leader.poll_request(now) {
+        if request == Request::Store(StoreRequest::ReadTable) {
+            scan = Some(id);
+        }
+    }
+    leader.handle_reply(scan.expect("the leader scans"), StoreReply::Table(view), now);
+    let late = now + leader.settings().leader_lease;
+    let is_plan = |request: &Request| {
+        matches!(request, Request::Store(StoreRequest::UpdateLease(write))
+            if write.changes.iter().any(|change| matches!(change, crate::row::LeaseChange::CheckpointOwner(Some(_)))))
+    };
+    let mut planned = 0;
+    let mut at_once = leader.clone();
+    while let Some((_, request)) = at_once.poll_request(now) {
+        planned += usize::from(is_plan(&request));
+    }
+    assert!(planned > 0, "the scan shows a worker without leases");
+    while let Some((_, request)) = leader.poll_request(late) {
+        assert!(!is_plan(&request), "sent when the lock had run out: {request:?}");
+    }
 }
 
 #[test]

@@ -44,7 +44,10 @@ impl World {
 
     /// A process known here as `name` joins as `worker`.
     fn join_with(&mut self, name: &str, worker: &str, failover: Millis) {
-        let settings = CoordinatorSettings::new(failover, InitialPosition::TrimHorizon);
+        self.join_as(name, worker, CoordinatorSettings::new(failover, InitialPosition::TrimHorizon));
+    }
+
+    fn join_as(&mut self, name: &str, worker: &str, settings: CoordinatorSettings) {
         let id = WorkerId::new(worker).expect("valid");
         let seed = self.workers.len() as u64 + 1;
         let member = Member {
