@@ -101,7 +101,7 @@ async fn disturbed(scenario: &Scenario, calm: &Calm, at: usize, fate: Fate, expl
 }
 
 /// Waits until the worker is cut off.
-async fn cut(cell: &str, world: &World, first: &Actor) {
+pub(super) async fn cut(cell: &str, world: &World, first: &Actor) {
     tokio::select! {
         biased;
         () = first.gate.cut() => {}
