@@ -274,7 +274,7 @@ fn is_done(order: &Command, row: &Lease) -> bool {
         }
         Command::Finish { .. } => row.is_finished(),
         Command::Halt(reason) => row.own.halt.as_ref() == Some(reason),
-        Command::Drained => true,
+        Command::Confirm | Command::Drained => true,
     }
 }
 
