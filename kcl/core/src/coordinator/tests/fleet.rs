@@ -116,8 +116,8 @@ fn a_holder_that_renews_by_checkpoints_notices_a_hand_off() {
 
 #[test]
 fn a_join_is_planned_at_once_however_seldom_the_leader_scans() {
-    let mut settings = CoordinatorSettings::new(FAILOVER, InitialPosition::TrimHorizon);
-    settings.plan_interval = Millis::from_secs(60);
+    let mut settings = CoordinatorSettings::new(FAILOVER * 10, InitialPosition::TrimHorizon);
+    settings.plan_interval = FAILOVER * 10;
     let mut world = World::new(6);
     world.join_as("a", "a", settings.clone());
     world.run_for(Millis::from_secs(90));
@@ -129,18 +129,21 @@ fn a_join_is_planned_at_once_however_seldom_the_leader_scans() {
 
 #[test]
 fn without_the_index_leases_are_found_by_scans() {
-    let mut world = World::new(8);
-    for name in ["a", "b", "c"] {
+    let mut world = World::new(10);
+    for name in ["a", "b", "c", "d", "e"] {
         world.join(name);
     }
     world.run_for(Millis::from_secs(60));
-    world.join("d");
-    for name in ["a", "b", "c", "d"] {
-        world.member(name).answers =
+    assert_eq!(world.loads(), [2, 2, 2, 2, 2]);
+    for member in world.workers.values_mut() {
+        member.answers =
             |request| matches!(request, StoreRequest::ReadOwned(_)).then_some(StoreReply::Owned(None));
     }
-    world.run_for(Millis::from_secs(8));
-    assert_eq!(world.loads(), [2, 2, 2, 2]);
+    world.run_for(FAILOVER);
+    world.workers.remove("b");
+    world.workers.remove("c");
+    world.run_for(FAILOVER + Millis::from_secs(4));
+    assert_eq!(world.loads().into_iter().sum::<usize>(), 10, "{:?}", world.loads());
 }
 
 #[test]
