@@ -1,7 +1,7 @@
 //! Joining, leaving, dying, and who takes over when.
 
 use super::*;
-use crate::row::{LeaseWrite, Resolution};
+use crate::row::{LeaseChange, LeaseWrite, Resolution};
 
 #[test]
 fn a_first_worker_creates_the_rows_and_holds_them_all_without_waiting() {
@@ -168,7 +168,7 @@ fn plans_that_wait_to_be_sent_are_dropped_when_the_lock_runs_out() {
     let late = now + leader.settings().leader_lease;
     let is_plan = |request: &Request| {
         matches!(request, Request::Store(StoreRequest::UpdateLease(write))
-            if write.changes.iter().any(|change| matches!(change, crate::row::LeaseChange::CheckpointOwner(Some(_)))))
+            if write.changes.iter().any(|change| matches!(change, LeaseChange::CheckpointOwner(Some(_)))))
     };
     let mut planned = 0;
     let mut at_once = leader.clone();
@@ -204,30 +204,36 @@ fn beside_a_leader_that_makes_no_progress_workers_take_what_nobody_serves() {
 }
 
 #[test]
-fn a_forced_hand_off_overlaps_by_at_most_one_renewal_interval() {
+fn a_holder_that_another_library_robs_stops_within_one_renewal_interval() {
     let settings = CoordinatorSettings::new(FAILOVER, InitialPosition::TrimHorizon);
     for phase in (0..10_000).step_by(1000).map(Millis) {
-        let mut world = World::new(6);
+        let mut world = World::new(1);
         world.join("a");
-        world.join("b");
         world.run_for(Millis::from_secs(60) + phase);
-        for name in ["a", "b"] {
-            world.member(name).drains_at_once = false;
-        }
-        world.join("c");
-        let mut since: BTreeMap<LeaseKey, Millis> = BTreeMap::new();
-        for _ in 0..1000 {
-            world.run_for(Millis(50));
-            let doubly_held = world.doubly_held();
-            since.retain(|key, _| doubly_held.contains(key));
-            for key in doubly_held {
-                let since = *since.entry(key).or_insert(world.now);
-                let overlap = world.now.since(since);
-                assert!(overlap <= settings.renewal_interval(), "both held for {overlap}, phase {phase}");
-            }
-        }
-        assert_eq!(world.member("c").running.len(), 2);
+        let thief = Some(WorkerId::new("java").expect("valid"));
+        let changes = vec![LeaseChange::RaiseCounter, LeaseChange::Owner(thief)];
+        let theft = LeaseWrite { key: key(FIRST), conditions: Vec::new(), changes };
+        world.table.execute(&StoreRequest::UpdateLease(theft));
+        world.run_for(settings.renewal_interval());
+        assert_eq!(world.loads(), [0], "phase {phase}");
     }
+}
+
+#[test]
+fn a_holder_that_does_not_drain_gives_up_before_it_is_forced() {
+    let mut world = World::new(6);
+    world.join("a");
+    world.join("b");
+    world.run_for(Millis::from_secs(60));
+    for name in ["a", "b"] {
+        world.member(name).drains_at_once = false;
+    }
+    world.join("c");
+    for _ in 0..1000 {
+        world.run_for(Millis(50));
+        assert_eq!(world.doubly_held(), [], "at {}", world.now);
+    }
+    assert_eq!(world.loads(), [2, 2, 2]);
 }
 
 #[test]
