@@ -140,6 +140,15 @@ impl Fleet {
         self.lab.say(|| format!("process {} stands still for {}", process.number(), Millis::from(span)));
     }
 
+    /// Slows the way of a process to the store.
+    pub fn slow_down(&mut self, index: usize, span: Duration, each_way_max: Duration) {
+        let process = &self.members[index].process;
+        process.slow_down(span, each_way_max);
+        self.lab.note(Situation::LinkSlow);
+        self.lab
+            .say(|| format!("the link of process {} is slow for {}", process.number(), Millis::from(span)));
+    }
+
     /// Buries the processes that have ended.
     pub async fn sweep(&mut self) {
         for index in (0..self.members.len()).rev() {

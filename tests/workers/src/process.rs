@@ -19,6 +19,7 @@ use crate::lab::PortBug;
 pub struct Process {
     number: u64,
     worker: Mutex<Option<WorkerId>>,
+    slow: Mutex<Option<(Instant, Duration)>>,
     clock: Arc<ProcessClock>,
 }
 
@@ -34,7 +35,7 @@ impl Process {
             slept: Mutex::default(),
             stands_while_frozen: bug == Some(PortBug::ClockStopsWhenFrozen),
         };
-        Self { number, worker: Mutex::default(), clock: Arc::new(clock) }
+        Self { number, worker: Mutex::default(), slow: Mutex::default(), clock: Arc::new(clock) }
     }
 
     /// Its number: no two processes of a run share one.
@@ -70,6 +71,18 @@ impl Process {
         if self.clock.stands_while_frozen {
             *self.clock.slept.lock() += span;
         }
+    }
+
+    /// For `span` from here on, its calls to the store take up to `each_way_max` there and as much back.
+    pub fn slow_down(&self, span: Duration, each_way_max: Duration) {
+        *self.slow.lock() = Some((Instant::now() + span, each_way_max));
+    }
+
+    /// What a call to the store may take each way, while the link is slow.
+    #[must_use]
+    pub fn slowness(&self) -> Option<Duration> {
+        let slow = *self.slow.lock();
+        slow.filter(|(until, _)| Instant::now() < *until).map(|(_, each_way_max)| each_way_max)
     }
 
     /// Until when it is frozen, if it is.

@@ -144,6 +144,7 @@ enum Incident {
     Leave,
     Join,
     Freeze,
+    SlowLink,
     Suspend,
     Split,
     Merge,
@@ -231,13 +232,19 @@ impl Run {
                 }
             }
             (Incident::Freeze, Some(index)) => {
-                let longest =
-                    u64::try_from(self.plan.failover.as_millis()).expect("seconds") * FREEZE_FAILOVERS;
+                let longest = Millis::from(self.plan.failover).0 * FREEZE_FAILOVERS;
                 let span = self.draws.between(500, longest.min(FREEZE_MILLIS_MAX));
                 self.fleet.freeze(index, span);
             }
+            (Incident::SlowLink, Some(index)) => {
+                let span = self.draws.between(2_000, SLOW_MILLIS_MAX);
+                let each_way_max = self.draws.one_of(&[self.plan.failover * 2 / 5, EACH_WAY_MAX]);
+                self.fleet.slow_down(index, span, each_way_max);
+            }
             (Incident::Suspend, _) => {
-                let span = self.draws.between(1_000, 20_000);
+                let failover = Millis::from(self.plan.failover).0;
+                let longest = self.draws.one_of(&[failover, SUSPEND_MILLIS_MAX]);
+                let span = self.draws.between(failover / 4, longest);
                 self.lab.note(Situation::Suspended);
                 self.lab.say(|| format!("everybody stands still for {}", Millis::from(span)));
                 advance(span).await;
@@ -246,7 +253,14 @@ impl Run {
             (Incident::Merge, _) => self.reshard(false).await,
             (Incident::StaleReads, _) => self.lab.toggle_stale_reads(),
             (Incident::MissingIndex, _) => self.lab.toggle_index(),
-            (Incident::Crash | Incident::StopHard | Incident::Leave | Incident::Freeze, None) => {}
+            (
+                Incident::Crash
+                | Incident::StopHard
+                | Incident::Leave
+                | Incident::Freeze
+                | Incident::SlowLink,
+                None,
+            ) => {}
         }
     }
 
@@ -347,7 +361,7 @@ impl Run {
     }
 }
 
-const INCIDENTS: [Incident; 14] = [
+const INCIDENTS: [Incident; 16] = [
     Incident::Crash,
     Incident::CrashLeader,
     Incident::CutHandOff,
@@ -356,6 +370,8 @@ const INCIDENTS: [Incident; 14] = [
     Incident::Leave,
     Incident::Join,
     Incident::Freeze,
+    Incident::SlowLink,
+    Incident::SlowLink,
     Incident::Suspend,
     Incident::Split,
     Incident::Split,
@@ -376,6 +392,12 @@ const CLOCK_RATE_PPM: i64 = 500;
 /// Of a freeze, the longest in failover times.
 const FREEZE_FAILOVERS: u64 = 10;
 const FREEZE_MILLIS_MAX: u64 = 40_000;
+/// Longest time for which everybody stands still: all leases expire.
+const SUSPEND_MILLIS_MAX: u64 = 20_000;
+/// Longest time for which a link is slow; a call over it takes up to 16 s more.
+const SLOW_MILLIS_MAX: u64 = 24_000;
+/// What a call takes at most each way over the slowest link: longer than most leases live.
+const EACH_WAY_MAX: Duration = Duration::from_secs(8);
 /// What was under way when the faults stopped has ended by then: freezes, calls to the store, calls of processors.
 const UNDER_WAY_MAX: Millis = Millis(FREEZE_MILLIS_MAX + 1_000);
 /// Beside four failover times: the time that a consumer has to drain, and a second for each generation of shards.

@@ -55,6 +55,8 @@ pub enum Situation {
     Joined,
     /// One worker stood still, calls and all, while time went on.
     Frozen,
+    /// For a while every call of one worker to the store took seconds, each way.
+    LinkSlow,
     /// Every worker stood still at once, as on a suspended machine.
     Suspended,
     /// A shard was split.
@@ -97,7 +99,7 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::RequestLost,
         Self::ReplyLost,
         Self::LandedLate,
@@ -123,6 +125,7 @@ impl Situation {
         Self::Left,
         Self::Joined,
         Self::Frozen,
+        Self::LinkSlow,
         Self::Suspended,
         Self::Split,
         Self::Merged,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl::{Application, LeaseStore, OpenError};
-use kcl_core::{StoreReply, StoreRequest};
+use kcl_core::{Millis, StoreReply, StoreRequest};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -54,7 +54,11 @@ impl ProcessStore {
         if lab.strikes(Situation::AppliedTwice, draws) {
             fate.repeated_after = Some(draws.between(0, 2_000));
         }
-        if lab.strikes(Situation::AnsweredLate, draws) {
+        if let Some(each_way_max) = self.process.slowness() {
+            let millis_max = Millis::from(each_way_max).0;
+            (fate.before, fate.after) = (draws.between(0, millis_max), draws.between(0, millis_max));
+            fate.patience = each_way_max * 3;
+        } else if lab.strikes(Situation::AnsweredLate, draws) {
             fate.before = draws.between(0, LATENESS_MAX_MILLIS);
             fate.after = Duration::from_millis(LATENESS_MAX_MILLIS) - fate.before;
             fate.patience = Duration::from_millis(LATENESS_MAX_MILLIS * 2);

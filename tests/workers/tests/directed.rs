@@ -115,9 +115,9 @@ fn a_worker_that_leaves_is_replaced_within_a_second_and_leaves_no_trace() {
         bed.until("the first leads", |bed| bed.fleet.leader() == Some(0)).await;
         bed.join();
         bed.until("4 and 4", |bed| bed.loads() == [4, 4]).await;
+        sleep(Duration::from_secs(20)).await;
         bed.put(64);
         bed.all_taken().await;
-        sleep(Duration::from_secs(20)).await;
         let leaver = bed.fleet.members()[0].process.worker();
         bed.fleet.ask_to_leave(0);
         bed.put(64);

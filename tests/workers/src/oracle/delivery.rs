@@ -47,7 +47,10 @@ impl Oracle {
     /// A processor is called for the first time.
     pub(crate) fn begin(&mut self, place: &Place, lease: &Lease, table: &LeaseTable) -> RunId {
         self.say(|| format!("{place} begins after {}", lease.checkpoint));
-        let result = self.parents_are_finished(place, lease, table).and(self.token_is_newest(place));
+        let result = self
+            .parents_are_finished(place, lease, table)
+            .and_then(|()| self.token_is_newest(place))
+            .and_then(|()| self.begins_as_the_row_stands(place, lease, table));
         self.judge(result);
         let id = RunId(self.runs.len());
         let run = Run { place: place.clone(), start: None, next: 0, repeat: None, in_hand: 0 };
@@ -162,6 +165,25 @@ impl Oracle {
             return broken("token", format!("{place} begins after {earlier}"));
         }
         Ok(())
+    }
+
+    /// S5: a processor does not begin from an old copy of the row.
+    fn begins_as_the_row_stands(
+        &self,
+        place: &Place,
+        lease: &Lease,
+        table: &LeaseTable,
+    ) -> Result<(), Violation> {
+        let key = LeaseKey::from(&place.shard);
+        let row = table.leases().get(&key).filter(|_| self.may_work(&key, place.process));
+        match row {
+            Some(row) if (row.checkpoint, &row.pending) != (lease.checkpoint, &lease.pending) => {
+                let detail =
+                    format!("{place} begins after {}, the row is at {}", lease.checkpoint, row.checkpoint);
+                broken("S5", detail)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// S5: no gap, no record twice, and a batch that failed comes again as it was.
