@@ -14,7 +14,8 @@ pub struct Record {
     pub position: RecordPosition,
     /// The producer's partition key.
     pub partition_key: Arc<str>,
-    /// The payload.
+    /// The payload: a slice of memory that the records of one answer, or of one aggregate, have in common. Who keeps it
+    /// beyond the batch should keep a copy.
     pub data: Bytes,
     /// `ApproximateArrivalTimestamp` in epoch milliseconds.
     pub arrival_epoch_millis: u64,

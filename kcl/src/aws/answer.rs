@@ -10,6 +10,7 @@
 //! the expected form goes to the SDK's decoder untouched, so that there is one judge of what is malformed.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,7 +24,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use kcl_core::RecordPosition;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::record::Record;
@@ -125,7 +127,9 @@ struct WireRecord<'a> {
     sequence_number: &'a str,
     /// Seconds since 1970, with a fraction.
     approximate_arrival_timestamp: Option<f64>,
-    data: &'a str,
+    /// Base64, which is checked more strictly than text would be.
+    #[serde(borrow, deserialize_with = "unchecked_text")]
+    data: &'a [u8],
     #[serde(borrow)]
     partition_key: Cow<'a, str>,
 }
@@ -154,6 +158,23 @@ fn decode(body: &[u8]) -> Option<(Vec<Record>, Vec<u8>)> {
     let records = records.collect::<Option<_>>()?;
     let rest = serde_json::to_vec(&answer).expect("texts and raw values are JSON");
     Some((records, rest))
+}
+
+/// The bytes of a text without escapes.
+fn unchecked_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de [u8], D::Error> {
+    struct BytesVisitor;
+    impl<'de> Visitor<'de> for BytesVisitor {
+        type Value = &'de [u8];
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a text without escapes")
+        }
+
+        fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+            Ok(bytes)
+        }
+    }
+    deserializer.deserialize_bytes(BytesVisitor)
 }
 
 /// The millisecond that is meant: the fraction of a second lies a little beside it.
