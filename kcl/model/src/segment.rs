@@ -49,9 +49,15 @@ impl Segment {
 
     /// Adds a record; `arrival` must not be before the last one's.
     pub(crate) fn push(&mut self, data: &Bytes, partition_key: &PartitionKey, arrival: EpochMillis) {
-        let partition_key = self.store(partition_key.as_bytes());
-        let data = if data.len() > COPIED_BYTES_MAX { data.clone() } else { self.store(data) };
-        let entry = Entry { data, partition_key, arrival };
+        self.arena.extend_from_slice(partition_key.as_bytes());
+        let entry = if data.len() > COPIED_BYTES_MAX {
+            Entry { data: data.clone(), partition_key: self.stored(), arrival }
+        } else {
+            self.arena.extend_from_slice(data);
+            let mut partition_key_and_data = self.stored();
+            let data = partition_key_and_data.split_off(partition_key.bytes_len());
+            Entry { data, partition_key: partition_key_and_data, arrival }
+        };
         self.bytes_len += entry.bytes_len();
         self.entries.push(entry);
     }
@@ -99,8 +105,8 @@ impl Segment {
         self.bytes_len + self.arena.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Bytes {
-        self.arena.extend_from_slice(bytes);
+    /// What was last added to the arena.
+    fn stored(&mut self) -> Bytes {
         self.arena.split().freeze()
     }
 }

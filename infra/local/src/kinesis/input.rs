@@ -322,6 +322,6 @@ impl ListTagsForStreamInput {
     }
 }
 
-fn hash_key(text: Option<String>) -> Result<Option<HashKey>> {
+pub(super) fn hash_key(text: Option<String>) -> Result<Option<HashKey>> {
     Ok(text.as_deref().map(HashKey::parse).transpose()?)
 }

@@ -15,6 +15,7 @@ mod log;
 mod operations;
 mod output;
 mod protocol;
+mod put_json;
 mod records_json;
 mod subscribe;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::input::*;
 use super::output::*;
 use super::protocol::{Protocol, Refusal};
-use super::records_json;
+use super::{put_json, records_json};
 
 /// One operation of the API.
 #[derive(Debug)]
@@ -63,7 +63,10 @@ fn output<T, O: Serialize + From<T>>(
 
 static OPERATIONS: [Operation; 29] = [
     changes("PutRecords", |kinesis, protocol, body, now| {
-        let request = protocol.decode::<PutRecordsInput>(body)?.into_request()?;
+        let request = match protocol {
+            Protocol::Json => put_json::read(body)?,
+            Protocol::Cbor => protocol.decode::<PutRecordsInput>(body)?.into_request()?,
+        };
         let response = kinesis.put_records(request, now)?;
         Ok(match protocol {
             Protocol::Json => records_json::put(&response),

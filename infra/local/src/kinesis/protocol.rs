@@ -46,14 +46,9 @@ impl Protocol {
 
     /// Reads an input.
     pub(super) fn decode<T: DeserializeOwned>(self, body: &[u8]) -> Result<T, Refusal> {
-        let malformed = |reason: String| Refusal {
-            status: StatusCode::BAD_REQUEST,
-            code: "SerializationException",
-            message: reason,
-        };
         match self {
-            Self::Json => serde_json::from_slice(body).map_err(|error| malformed(error.to_string())),
-            Self::Cbor => ciborium::from_reader(body).map_err(|error| malformed(error.to_string())),
+            Self::Json => serde_json::from_slice(body).map_err(Refusal::malformed),
+            Self::Cbor => ciborium::from_reader(body).map_err(Refusal::malformed),
         }
     }
 
@@ -96,6 +91,12 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn body(&self) -> impl Serialize + '_ {
         ErrorBody { code: self.code, message: &self.message }
+    }
+
+    /// The request cannot be read.
+    pub(super) fn malformed(reason: impl fmt::Display) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        Self { status, code: "SerializationException", message: reason.to_string() }
     }
 
     /// The server, not the caller, is at fault.

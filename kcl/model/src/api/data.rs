@@ -46,6 +46,16 @@ impl From<String> for PartitionKey {
     }
 }
 
+impl TryFrom<Bytes> for PartitionKey {
+    type Error = std::str::Utf8Error;
+
+    /// A key over bytes that it shares.
+    fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
+        std::str::from_utf8(&bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
 impl std::fmt::Debug for PartitionKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self.as_str(), formatter)
