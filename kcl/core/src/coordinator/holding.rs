@@ -7,9 +7,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Coordinator;
-use super::message::{ChildShard, Command, CommandId, DrainReason, Outcome, ShardFilter, Signal};
+use super::message::{Command, CommandId, DrainReason, Outcome, ShardFilter, Signal};
 use super::outbox::Purpose;
-use super::tenure::{Aim, Finishing, Held, Stage, Step, Tenure, Write};
+use super::tenure::{Aim, Held, Stage, Step, Tenure, Write};
 use crate::event::{Event, LossCause};
 use crate::id::{FencingToken, LeaseKey, Nonce, ShardId, WorkerId};
 use crate::position::Position;
@@ -312,41 +312,6 @@ impl Coordinator {
         }
     }
 
-    /// A child's row exists, by this worker or another; anything else is tried again.
-    pub(super) fn child_replied(
-        &mut self,
-        key: &LeaseKey,
-        child: &LeaseKey,
-        reply: &StoreReply,
-        now: Millis,
-    ) {
-        let exists = match reply {
-            StoreReply::Applied(lease) => {
-                self.outbox.event(Event::LeaseCreated { key: lease.key.clone() });
-                true
-            }
-            StoreReply::Refused(row) => row.is_some(),
-            StoreReply::Lease(_)
-            | StoreReply::Table(_)
-            | StoreReply::Owned(_)
-            | StoreReply::Done
-            | StoreReply::Lock(_)
-            | StoreReply::LockWritten
-            | StoreReply::LockRefused(_)
-            | StoreReply::Roster(_)
-            | StoreReply::Throttled
-            | StoreReply::Unknown => false,
-        };
-        let Some(held) = self.held(key) else { return };
-        let Some(finishing) = held.finishing.as_mut() else { return };
-        if exists {
-            finishing.uncreated.remove(child);
-            self.write_next(key, now);
-        } else {
-            finishing.retry_at = Some(now + RETRY_PAUSE);
-        }
-    }
-
     /// Ends a tenure that this worker no longer has.
     pub(super) fn lose(&mut self, key: &LeaseKey, cause: LossCause) {
         self.abandon_consumer(key, cause);
@@ -354,7 +319,7 @@ impl Coordinator {
     }
 
     /// Writes what is due next, if nothing is on its way.
-    fn write_next(&mut self, key: &LeaseKey, now: Millis) {
+    pub(super) fn write_next(&mut self, key: &LeaseKey, now: Millis) {
         let Some(held) = self.held(key) else { return };
         if held.write.is_some() {
             return;
@@ -424,21 +389,6 @@ impl Coordinator {
         }
     }
 
-    fn finish(
-        &mut self,
-        key: &LeaseKey,
-        command: CommandId,
-        children: Vec<ChildShard>,
-        final_state: Option<String>,
-        now: Millis,
-    ) {
-        let Some(held) = self.held(key) else { return };
-        let uncreated = children.iter().map(|child| LeaseKey::from(&child.shard)).collect();
-        held.finishing = Some(Finishing { command, children, uncreated, final_state, retry_at: Some(now) });
-        self.retry_children(key, now);
-        self.write_next(key, now);
-    }
-
     fn consumer_stopped(&mut self, key: &LeaseKey, now: Millis) {
         let Some(held) = self.held(key) else { return };
         let (reason, until) = match held.stage {
@@ -446,31 +396,6 @@ impl Coordinator {
             Stage::AwaitingParents { .. } | Stage::Running => (DrainReason::Shutdown, now),
         };
         held.stage = Stage::Draining { reason, until, stopped: true };
-    }
-
-    /// Asks for the children's rows that are not known to exist.
-    fn retry_children(&mut self, key: &LeaseKey, now: Millis) {
-        let generation = self.minted_generation(None, now);
-        let owner = self.is_member().then(|| self.me.clone());
-        let Some(held) = self.held(key) else { return };
-        let Some(finishing) = held.finishing.as_mut() else { return };
-        if finishing.retry_at.is_none_or(|at| at > now) {
-            return;
-        }
-        finishing.retry_at = None;
-        let uncreated = finishing.uncreated.clone();
-        let children: Vec<ChildShard> = finishing.children.clone();
-        for child in children {
-            let child_key = LeaseKey::from(&child.shard);
-            if uncreated.contains(&child_key) {
-                let mut lease = Lease::new(child_key.clone(), Position::TrimHorizon, generation);
-                lease.parents = child.parents;
-                lease.hash_range = Some(child.hash_range);
-                lease.owner.clone_from(&owner);
-                let purpose = Purpose::CreateChild(key.clone(), child_key);
-                self.outbox.store(purpose, StoreRequest::CreateLease(Box::new(lease)));
-            }
-        }
     }
 
     fn send(&mut self, key: &LeaseKey, aim: Aim, build: impl FnOnce(&Lease, &WorkerId, Nonce) -> LeaseWrite) {
@@ -601,7 +526,7 @@ impl Coordinator {
         self.outbox.signal(Signal::Completed { command, outcome });
     }
 
-    fn held(&mut self, key: &LeaseKey) -> Option<&mut Held> {
+    pub(super) fn held(&mut self, key: &LeaseKey) -> Option<&mut Held> {
         match self.tenures.get_mut(key)? {
             Tenure::Held(held) => Some(held),
             Tenure::Reading | Tenure::Adopting => None,
@@ -612,7 +537,7 @@ impl Coordinator {
 /// A shard's consumer asks for one thing at a time; a few more may meet a slow store.
 const COMMANDS_MAX: usize = 4;
 /// Pause after a throttled write or a failed read; a third of the shortest failover's slack.
-const RETRY_PAUSE: Millis = Millis(100);
+pub(super) const RETRY_PAUSE: Millis = Millis(100);
 /// Lost replies in a row after which the tenure is given up, long before which its deadline usually passes.
 const SETTLE_TRIES_MAX: usize = 16;
 /// How often a blocked lease looks at its parents. KCL: 10 s.

@@ -13,6 +13,7 @@
 //! from its reply; one write is in flight per row; a lost reply is settled before anything else is written; live leases
 //! move by hand-off only; nothing is adopted because of a name.
 
+mod finishing;
 mod fleet;
 mod holding;
 mod leading;
