@@ -8,6 +8,7 @@
 //!
 //! Owns the row as last written. Each write goes through the coordinator and is refused past the lease's deadline.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use thiserror::Error;
 use crate::halt::HaltReason;
 use crate::port::StreamIdentity;
 use crate::range::RangeReader;
-use crate::shard::{OrderLink, ReaderParts, Start, Tenure};
+use crate::shard::{Decision, OrderLink, ReaderParts, Start, Tenure};
 
 /// The shard and the lease under which a processor runs.
 #[derive(Debug)]
@@ -188,6 +189,25 @@ impl ShardContext {
             }
             Some(Outcome::Lost) => Err(WriteError::Lost { shard: self.shard.clone() }),
             None => Ok(()),
+        }
+    }
+
+    /// Returns once it is decided what becomes of a lease whose deadline passed. The command that was left alone may have
+    /// ended the shard, and then nobody says any more.
+    pub(crate) async fn decided(&mut self) -> Decision {
+        let tenure = self.tenure.clone();
+        let finished = async {
+            if let Some(Outcome::Done(lease) | Outcome::Refused(lease)) = self.link.settled().await {
+                self.lease = *lease;
+            }
+            if !self.lease.is_finished() {
+                pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            decision = tenure.decided() => decision,
+            () = finished => Decision::Stopped,
         }
     }
 

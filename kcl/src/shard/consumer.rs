@@ -81,7 +81,7 @@ pub(crate) async fn consume<F: ProcessorFactory>(
                 write_last(&mut context, &tracker).await;
                 false
             }
-            End::Fenced => context.tenure().decided().await == Decision::Extended,
+            End::Fenced => context.decided().await == Decision::Extended,
             End::Panicked(message) => {
                 report_panic(&parts, &mut retries, &message);
                 may_start_again(&mut context, &mut retries).await

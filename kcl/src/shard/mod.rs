@@ -20,4 +20,4 @@ pub(crate) use consumer::{ShardParts, consume};
 pub(crate) use orders::{OrderLink, ShardOrder};
 pub(crate) use reader::{Answer, ReaderParts, ShardReader};
 pub(crate) use start::Start;
-pub(crate) use tenure::{Tenure, TenureOrder, TenureState};
+pub(crate) use tenure::{Decision, Tenure, TenureOrder, TenureState};
