@@ -157,8 +157,8 @@ impl Oracle {
 
     /// Whether `process` may work on `key` at this moment: its adoption was the last, or it has ended the shard.
     ///
-    /// Stricter than S1 demands: hand-offs between workers of ours are never forced while the holder lives, because it
-    /// stops its consumer before that time.
+    /// Stricter than S1 demands: a holder that lives stops its consumer before its hand-off would be
+    /// forced.
     pub(crate) fn may_work(&self, key: &LeaseKey, process: u64) -> bool {
         let Some(ledger) = self.ledgers.get(key) else { return false };
         ledger.holder == Some(process) || ledger.finished_by == Some(process)
@@ -335,7 +335,9 @@ impl Oracle {
         let is_given_away = write.changes.contains(&LeaseChange::Holder(None));
         if is_adoption || is_given_away {
             let is_taken = is_held && !is_of_holder(write);
-            if is_taken && !stood_still {
+            let hand_off_since = ledger.hand_off_since.filter(|_| before.checkpoint_owner.is_some());
+            let is_forced = hand_off_since.is_some_and(|since| now.since(since) >= HAND_OFF_PATIENCE);
+            if is_taken && !stood_still && !is_forced {
                 let detail = format!("{key} was taken by {process} while its holder kept it alive");
                 return broken("expiry", detail);
             }
@@ -348,6 +350,7 @@ impl Oracle {
             ledger.holder = is_adoption.then_some(process);
             ledger.is_ambiguous = false;
         }
+        ledger.hand_off_since = after.checkpoint_owner.as_ref().map(|_| ledger.hand_off_since.unwrap_or(now));
         if (before.counter, before.own.nonce) != (after.counter, after.own.nonce) {
             ledger.changed_at = now;
         }
@@ -422,3 +425,6 @@ fn described(before: &Lease, after: &Lease) -> String {
 
 /// Two clocks, each off by up to one per mille, and rounding.
 const SKEW_PER_MILLE: u64 = 3;
+/// KCL: a hand-off is forced after 30 s and the failover time, of which the observer sees at least this. Its holder may be
+/// dead, and a late write of it may have kept the row from expiring.
+const HAND_OFF_PATIENCE: Millis = Millis(30_000);

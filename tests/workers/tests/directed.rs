@@ -217,6 +217,27 @@ fn a_fleet_suspended_for_an_hour_drops_its_leases_and_is_whole_again_within_a_fa
     });
 }
 
+/// The deadline passes and the reply comes in one moment; the shard's task must not wait for more.
+#[test]
+fn a_shard_that_was_finished_before_a_suspend_is_not_kept_after_it() {
+    on_paused_time(async {
+        let mut bed = Bed::new(1, Menu::none()).await;
+        bed.join();
+        bed.until("it holds the shard", |bed| bed.loads() == [1]).await;
+        let parent = bed.row(0).key.shard();
+        assert!(bed.lab.split(&parent));
+        bed.lab.look_at_stream().await;
+        while !bed.row(0).is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        advance(Duration::from_secs(60)).await;
+        bed.put(32);
+        bed.all_taken().await;
+        let shards = bed.fleet.members()[0].handle.health().shards;
+        assert!(shards.iter().all(|shard| shard.shard != parent), "{shards:?}");
+    });
+}
+
 #[test]
 fn a_first_scan_that_hides_the_leases_would_skip_records() {
     on_paused_time(async {

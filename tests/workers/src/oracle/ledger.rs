@@ -29,6 +29,7 @@ pub(super) struct Ledger {
     /// The process that adopted the lease, until it is given away.
     pub(super) holder: Option<u64>,
     pub(super) changed_at: Millis,
+    pub(super) hand_off_since: Option<Millis>,
     /// Whether the reply of the holder's last write was lost.
     pub(super) is_ambiguous: bool,
     /// The holder that wrote the pending intent.
