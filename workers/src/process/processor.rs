@@ -90,6 +90,10 @@ impl RecordProcessor for PipelineProcessor {
         context: &mut ShardContext,
     ) -> Result<Progress, ProcessError> {
         self.commit_pending(context).await?;
+        // A batch that was due when an earlier call failed takes no more records.
+        if self.batch.is_due(self.limits()) {
+            self.close(context).await?;
+        }
         let place = self.place(context);
         for record in records.iter() {
             if self.absorbed.is_some_and(|absorbed| record.position <= absorbed) {
