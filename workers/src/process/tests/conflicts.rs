@@ -130,9 +130,12 @@ async fn another_object_met_by_a_zombie_is_no_conflict() {
         world.done().await;
         let (_, foreign) = FOREIGN[0];
         world.objects.replace(&key, Some(foreign(&calm.objects[&key])));
-        first.gate.release();
+        first.gate.land();
         settle().await;
         assert!(world.puts_taken() > 0, "{key}: the zombie met it");
+        assert_eq!(first.halted(), None, "{key}: the zombie does not know yet whose the shard is");
+        first.gate.release();
+        settle().await;
         assert_eq!(first.halted(), None, "{key}: the zombie does not hold the shard");
         assert_eq!(first.worker.health().shards.len(), 0, "{key}: and knows");
         assert_eq!(world.leases()[0].own.halt, None, "{key}: the row is not its to write");

@@ -5,7 +5,7 @@
 //!               ├─▶ held ─ release ─▶ effect ─▶ answer                 HangBefore: lands late, if at all
 //!               ├─▶ effect ─▶ held ─ release ─▶ answer                 HangAfter
 //!               ├─▶ effect ─▶ "outcome not known"                      LoseReply
-//!               └─▶ "not done"                                         NotDone
+//!               └─▶ "not done"                                         NotDone, Refuse
 //! ```
 //!
 //! While a call is held, every other call of the worker is held as well: it is cut off from the world.
@@ -54,6 +54,7 @@ pub(super) enum Fault {
     HangAfter,
     LoseReply,
     NotDone,
+    Refuse,
 }
 
 /// A counted call.
@@ -80,6 +81,8 @@ pub(super) enum StepKind {
 enum Phase {
     Open,
     Held,
+    /// The held call goes on, and the worker is cut off from everything else.
+    Landed,
 }
 
 impl StepKind {
@@ -119,9 +122,14 @@ impl Gate {
         self.phase.send_replace(Phase::Open);
     }
 
+    /// Lets the held call go on, and nothing else.
+    pub(super) fn land(&self) {
+        self.phase.send_replace(Phase::Landed);
+    }
+
     /// Returns at once unless the worker is cut off; for calls that are not counted.
     pub(super) async fn open(&self) {
-        self.reaches(|phase| phase != Phase::Held).await;
+        self.reaches(|phase| phase == Phase::Open).await;
     }
 
     /// One counted call with this effect. It lands even if its caller is gone by then, as a request on its way does.
@@ -129,8 +137,7 @@ impl Gate {
         &self,
         step: Step,
         effect: impl Future<Output = T> + Send + 'static,
-        unknown: impl FnOnce() -> T + Send,
-        not_done: impl FnOnce() -> T + Send,
+        failed: impl FnOnce(Fault) -> T + Send,
     ) -> T {
         self.open().await;
         let Some(fault) = self.fault_of(step) else { return effect.await };
@@ -139,7 +146,7 @@ impl Gate {
                 self.phase.send_replace(Phase::Held);
                 let gate = self.clone();
                 let landing = tokio::spawn(async move {
-                    gate.open().await;
+                    gate.reaches(|phase| phase != Phase::Held).await;
                     effect.await
                 });
                 landing.await.expect("no effect panics")
@@ -147,14 +154,14 @@ impl Gate {
             Fault::HangAfter => {
                 let answer = effect.await;
                 self.phase.send_replace(Phase::Held);
-                self.open().await;
+                self.reaches(|phase| phase != Phase::Held).await;
                 answer
             }
             Fault::LoseReply => {
                 drop(effect.await);
-                unknown()
+                failed(fault)
             }
-            Fault::NotDone => not_done(),
+            Fault::NotDone | Fault::Refuse => failed(fault),
         }
     }
 

@@ -6,7 +6,7 @@ use super::oracle::Calm;
 use super::scenario::Scenario;
 
 fn failures(_: &Step) -> Vec<Fate> {
-    vec![Fate::ReplyLost, Fate::NotDone]
+    vec![Fate::ReplyLost, Fate::NotDone, Fate::Refused]
 }
 
 #[tokio::test(start_paused = true)]

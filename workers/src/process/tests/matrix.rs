@@ -18,6 +18,8 @@ pub(super) enum Fate {
     ReplyLost,
     /// The call is not carried out, and the worker is told so: throttled, or raced by another writer.
     NotDone,
+    /// The same, and the worker is told that repeating does not help, which is not true.
+    Refused,
 }
 
 /// Which side of the call.
@@ -67,7 +69,7 @@ async fn disturbed(scenario: &Scenario, calm: &Calm, at: usize, fate: Fate, expl
     let world = World::new(scenario);
     let first = world.start(Some(Plan { at: At::Number(at), fault: fate.fault() })).await;
     let announced = match fate {
-        Fate::ReplyLost | Fate::NotDone => {
+        Fate::ReplyLost | Fate::NotDone | Fate::Refused => {
             world.finish(&first).await;
             Vec::new()
         }
@@ -151,6 +153,7 @@ impl Fate {
             Self::Killed(Side::After) | Self::Zombie(Side::After, _) => Fault::HangAfter,
             Self::ReplyLost => Fault::LoseReply,
             Self::NotDone => Fault::NotDone,
+            Self::Refused => Fault::Refuse,
         }
     }
 }

@@ -75,7 +75,10 @@ impl Scenario {
         name: "aged",
         is_determined: false,
         feed: Feed::Trickle,
-        shape: |settings| settings.sink.batch_age_max = Duration::from_secs(2),
+        shape: |settings| {
+            settings.sink.batch_age_max = Duration::from_secs(2);
+            settings.sink.batch_rows_max = 1000;
+        },
         ..Self::SESSIONS
     };
 

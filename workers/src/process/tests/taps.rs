@@ -11,7 +11,7 @@ use kcl::{
 use kcl_core::{LeaseChange, LeaseWrite, ListedShard, Millis, ShardFilter, StoreReply, StoreRequest};
 use parking_lot::Mutex;
 
-use super::gate::{Gate, Step, StepKind};
+use super::gate::{Fault, Gate, Step, StepKind};
 use crate::sink::{
     ListPage, MemoryStore, NewObject, ObjectMetadata, ObjectStore, PutOutcome, StoreError, StoreOperation,
     StoredObject,
@@ -51,7 +51,9 @@ impl LeaseStore for GatedLeases {
         let inner = self.inner.clone();
         let effect = async move { inner.execute(request).await };
         let step = Step { kind: StepKind::Row, name: name.to_owned() };
-        self.gate.pass(step, effect, || StoreReply::Unknown, || StoreReply::Throttled).await
+        let failed =
+            |fault| if fault == Fault::LoseReply { StoreReply::Unknown } else { StoreReply::Throttled };
+        self.gate.pass(step, effect, failed).await
     }
 }
 
@@ -96,9 +98,18 @@ impl GatedObjects {
         effect: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let step = Step { kind, name: format!("{verb} {key}") };
-        let unknown = || StoreError::Unknown { operation, key: key.to_owned(), source: "reply lost".into() };
-        let not_done = || StoreError::NotDone { operation, key: key.to_owned(), source: "409".into() };
-        self.gate.pass(step, effect, || Err(unknown()), || Err(not_done())).await
+        let key = key.to_owned();
+        let failed = |fault| {
+            let source = format!("{fault:?}").into();
+            Err(match fault {
+                Fault::LoseReply | Fault::HangBefore | Fault::HangAfter => {
+                    StoreError::Unknown { operation, key, source }
+                }
+                Fault::NotDone => StoreError::NotDone { operation, key, source },
+                Fault::Refuse => StoreError::Refused { operation, key, source },
+            })
+        };
+        self.gate.pass(step, effect, failed).await
     }
 }
 
@@ -167,8 +178,8 @@ impl GatedStream {
         effect: impl Future<Output = Result<T, FetchError>> + Send + 'static,
     ) -> Result<T, FetchError> {
         let step = Step { kind: StepKind::Stream, name: name.to_owned() };
-        let failed = |cause: &str| Err(FetchError::Unavailable { source: cause.into() });
-        self.gate.pass(step, effect, || failed("reply lost"), || failed("not done")).await
+        let failed = |fault| Err(FetchError::Unavailable { source: format!("{fault:?}").into() });
+        self.gate.pass(step, effect, failed).await
     }
 }
 
