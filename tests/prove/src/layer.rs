@@ -122,7 +122,7 @@ pub(crate) const LAYERS: &[Layer] = &[
         name: "schedules",
         build: &[],
         command: &["cargo", "test", "-p", "leasehold-sim", "--test", "schedules", "--", "--nocapture"],
-        environment: &[("LEASEHOLD_SCHEDULES", "10000")],
+        environment: &[("LEASEHOLD_SCHEDULES", "5000")],
         long_environment: &[("LEASEHOLD_SCHEDULES", "100000")],
         long_arguments: None,
         properties: LEASE_PROPERTIES,
