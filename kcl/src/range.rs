@@ -43,10 +43,20 @@ impl RangeReader {
                     }
                 }
                 Err(failed) => {
-                    if let FetchError::NotFound { detail } = failed.error {
-                        return Err(RangeError::NotFound { shard: self.shard.clone(), detail });
+                    let shard = self.shard.clone();
+                    match failed.error {
+                        FetchError::NotFound { detail } => {
+                            return Err(RangeError::NotFound { shard, detail });
+                        }
+                        FetchError::InvalidPosition { detail } => {
+                            return Err(RangeError::InvalidPosition { shard, detail });
+                        }
+                        error @ (FetchError::Throttled
+                        | FetchError::IteratorExpired
+                        | FetchError::Unavailable { .. }) => {
+                            tracing::debug!(%shard, %error, "range read repeated");
+                        }
                     }
-                    tracing::debug!(shard = %self.shard, error = %failed.error, "range read repeated");
                     tokio::time::sleep(failed.pause).await;
                 }
             }
@@ -79,6 +89,14 @@ pub enum RangeError {
         shard: ShardId,
         /// Where the range ends, inclusive.
         last: RecordPosition,
+    },
+    /// The range begins at a position that means nothing in this shard.
+    #[error("shard {shard} has no such position: {detail}")]
+    InvalidPosition {
+        /// The shard.
+        shard: ShardId,
+        /// What the service said.
+        detail: String,
     },
     /// The stream or shard is gone.
     #[error("shard {shard} is no longer in the stream: {detail}")]
