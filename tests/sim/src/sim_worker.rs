@@ -279,8 +279,9 @@ fn is_done(order: &Command, row: &Lease) -> bool {
 }
 
 impl Consumer {
-    /// The command for a piece of work, if it makes sense; `is_at_end` says that the shard is closed and processed. While
-    /// an intent is pending a careless consumer may ask for checkpoints and intents all the same, and must be refused.
+    /// The command for a piece of work, if it makes sense; `is_at_end` says that the shard is closed and processed. A
+    /// careless consumer asks for earlier positions, and for checkpoints and intents while one is pending; it must be
+    /// refused.
     fn order(&mut self, work: Work, is_at_end: bool) -> Option<Command> {
         let ordinal = self.row.own.batch;
         let position = position_of(self.processed);
@@ -293,6 +294,9 @@ impl Consumer {
         }
         match work {
             Work::Checkpoint | Work::Next if is_ahead => Some(Command::Checkpoint(position)),
+            Work::Checkpoint if self.processed > 1 => {
+                Some(Command::Checkpoint(position_of(self.processed - 1)))
+            }
             Work::Prepare => {
                 let intent = PendingCheckpoint { position, state: Bytes::from_static(b"intent") };
                 Some(Command::Prepare { ordinal, intent })
