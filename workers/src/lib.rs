@@ -20,7 +20,7 @@ mod settings;
 mod sink;
 
 pub use encode::{Encoded, LineWriter};
-pub use event::{END_MARK, Envelope, EventTime, Fields, stamped};
+pub use event::{END_MARK, Envelope, EventTime, FieldName, Fields, stamped};
 pub use layout::{InvalidLayout, LayoutTemplate, OPEN_PARTITIONS_MAX};
 pub use pipeline::{FailedEvent, OutputRow, Pipeline, PipelineState, RecordPlace, Stage, StepOutput};
 pub use preset::Preset;

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use kcl::{HashKeyRange, Record, RecordPosition, SequenceNumber, ShardId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use workers::{
     END_MARK, Envelope, Format, Pipeline, PipelineSettings, PipelineState, Preset, RecordPlace, SessionState,
     StepOutput, TimeUnit, stamped,
@@ -105,7 +105,7 @@ fn json_survives(line: &[u8]) {
     let output = stepped(&JSON, &[(JSON.partition_key(line), stamped("file", 1, line))], None);
     let Some(row) = output.rows.into_iter().next() else { return };
     let expected: Value = serde_json::from_slice(line).expect("an accepted event is JSON");
-    let mut fields = row.row;
+    let mut fields = Map::from(row.row);
     let original =
         match expected.as_object().is_some_and(|event| OWN_FIELDS.iter().any(|own| event.contains_key(*own)))
         {

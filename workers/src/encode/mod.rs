@@ -151,7 +151,7 @@ mod tests {
         let mut writer = LineWriter::new(compression);
         for number in 0..1000 {
             let row = serde_json::json!({"number": number, "b": 1, "a": "x"});
-            writer.append(row.as_object().expect("an object"));
+            writer.append(&row.as_object().expect("an object").clone().into());
         }
         writer.finish()
     }

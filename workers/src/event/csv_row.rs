@@ -48,14 +48,14 @@ pub(crate) fn parse_csv_row(row: &str, columns: &[String], delimiter: char) -> R
             return Err(format!("the quote of value {} is never closed", found + 1));
         }
     }
-    let mut fields = Fields::new();
+    let mut fields = Vec::with_capacity(columns.len());
     let mut start = 0;
     for (column, end) in columns.iter().zip(ends) {
         let value = std::str::from_utf8(&text[start..end]).map_err(|error| error.to_string())?;
-        fields.insert(column.clone(), Value::from(value));
+        fields.push((column.clone(), Value::from(value)));
         start = end;
     }
-    Ok(fields)
+    Ok(fields.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Fields;
 
@@ -16,7 +16,7 @@ pub(crate) fn parse_json(text: &str) -> Result<Fields, String> {
     let value = Strict.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     deserializer.end().map_err(|error| error.to_string())?;
     match value {
-        Value::Object(fields) => Ok(fields),
+        Value::Object(fields) => Ok(Fields::from(fields)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Err("the record is JSON, but no object".to_owned())
         }
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut fields = Fields::new();
+        let mut fields = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value_seed(Self)?;
             if fields.insert(name.clone(), value).is_some() {
@@ -108,6 +108,6 @@ mod tests {
         }
         let text = r#"{"a":[1,-2,1.5,true,null,"x"],"b":{"c":18446744073709551615}}"#;
         let fields = parse_json(text).expect("parses");
-        assert_eq!(Value::Object(fields), serde_json::from_str::<Value>(text).expect("JSON"));
+        assert_eq!(Value::Object(fields.into()), serde_json::from_str::<Value>(text).expect("JSON"));
     }
 }

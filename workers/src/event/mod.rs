@@ -3,16 +3,15 @@
 mod combined_log;
 mod csv_row;
 mod envelope;
+mod fields;
 mod json;
 mod time;
 
 pub use envelope::{END_MARK, Envelope, stamped};
+pub use fields::{FieldName, Fields};
 pub use time::EventTime;
 
 pub(crate) use combined_log::parse_combined_log;
 pub(crate) use csv_row::parse_csv_row;
 pub(crate) use json::parse_json;
 pub(crate) use time::InvalidTime;
-
-/// The fields of an event, ordered by name.
-pub type Fields = serde_json::Map<String, serde_json::Value>;

@@ -273,13 +273,13 @@ impl Pipeline {
 
     fn validated(&self, mut event: Event) -> Result<Event, (Stage, String)> {
         if let Some(validator) = &self.validator {
-            let value = Value::Object(event.fields);
+            let value = Value::Object(event.fields.into());
             if let Some(error) = validator.iter_errors(&value).next() {
                 let reason = format!("{error} at {:?}", error.instance_path().to_string());
                 return Err((Stage::Validate, reason.chars().take(REASON_CHARS_MAX).collect()));
             }
             event.fields = match value {
-                Value::Object(fields) => fields,
+                Value::Object(fields) => Fields::from(fields),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                     Fields::new()
                 }
@@ -341,12 +341,12 @@ impl Pipeline {
 
     fn row_of(&self, event: Event, raw: &Raw, place: &RecordPlace, position: RecordPosition) -> Fields {
         let mut row = set_aside(event.fields);
-        row.insert("event_time".to_owned(), Value::from(event.time.to_string()));
-        row.insert("event_id".to_owned(), Value::from(event.id));
-        row.insert("source".to_owned(), raw.source.as_deref().map_or(Value::Null, Value::from));
-        row.insert("line".to_owned(), raw.line.map_or(Value::Null, Value::from));
-        row.insert("shard".to_owned(), Value::from(place.shard.as_str()));
-        row.insert("position".to_owned(), Value::from(position.to_string()));
+        row.insert("event_time", Value::from(event.time.to_string()));
+        row.insert("event_id", Value::from(event.id));
+        row.insert("source", raw.source.as_deref().map_or(Value::Null, Value::from));
+        row.insert("line", raw.line.map_or(Value::Null, Value::from));
+        row.insert("shard", Value::from(place.shard.as_str()));
+        row.insert("position", Value::from(position.to_string()));
         row
     }
 
@@ -363,7 +363,7 @@ impl Pipeline {
                     if sessions.emit.contains(&Emit::Events) {
                         let time = event_time(event.event_time_millis);
                         let mut row = event.row;
-                        row.insert("session_id".to_owned(), Value::from(session_id));
+                        row.insert("session_id", Value::from(session_id));
                         self.write_event(time, row, output);
                     } else {
                         output.events += 1;
@@ -374,11 +374,11 @@ impl Pipeline {
                     if sessions.emit.contains(&Emit::Starts) {
                         let time = event_time(start_millis);
                         let mut row = carried;
-                        row.insert("session_id".to_owned(), Value::from(session_id));
-                        row.insert("session_key".to_owned(), Value::from(key));
-                        row.insert("session_number".to_owned(), Value::from(number));
-                        row.insert("session_timestamp".to_owned(), Value::from(start_millis));
-                        row.insert("session_time".to_owned(), Value::from(time.sql_text()));
+                        row.insert("session_id", Value::from(session_id));
+                        row.insert("session_key", Value::from(key));
+                        row.insert("session_number", Value::from(number));
+                        row.insert("session_timestamp", Value::from(start_millis));
+                        row.insert("session_time", Value::from(time.sql_text()));
                         self.write_session(time, row, output);
                     }
                 }
@@ -394,13 +394,13 @@ impl Pipeline {
                     if sessions.emit.contains(&Emit::Closed) {
                         let time = event_time(start_millis);
                         let mut row = carried;
-                        row.insert("session_id".to_owned(), Value::from(session_id));
-                        row.insert("session_key".to_owned(), Value::from(key));
-                        row.insert("start_time".to_owned(), Value::from(time.to_string()));
-                        row.insert("end_time".to_owned(), Value::from(event_time(end_millis).to_string()));
-                        row.insert("duration_millis".to_owned(), Value::from(end_millis - start_millis));
-                        row.insert("events".to_owned(), Value::from(events));
-                        row.insert("reason".to_owned(), Value::from(reason.as_str()));
+                        row.insert("session_id", Value::from(session_id));
+                        row.insert("session_key", Value::from(key));
+                        row.insert("start_time", Value::from(time.to_string()));
+                        row.insert("end_time", Value::from(event_time(end_millis).to_string()));
+                        row.insert("duration_millis", Value::from(end_millis - start_millis));
+                        row.insert("events", Value::from(events));
+                        row.insert("reason", Value::from(reason.as_str()));
                         self.write_session(time, row, output);
                     }
                 }
@@ -427,11 +427,12 @@ fn key_text<'f>(fields: &'f Fields, name: &str) -> Option<Cow<'f, str>> {
 
 /// Fields of an event that carry a name of ours move into the object `original`, so that nothing is overwritten.
 fn set_aside(mut fields: Fields) -> Fields {
-    if !fields.keys().any(|name| OWN_FIELDS.contains(&name.as_str())) {
+    if OWN_FIELDS.iter().all(|name| fields.get(name).is_none()) {
         return fields;
     }
-    let taken: Fields = OWN_FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
-    fields.insert("original".to_owned(), Value::Object(taken));
+    let taken =
+        OWN_FIELDS.iter().filter_map(|name| Some(((*name).to_owned(), fields.remove(name)?))).collect();
+    fields.insert("original", Value::Object(taken));
     fields
 }
 

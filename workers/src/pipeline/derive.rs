@@ -27,7 +27,7 @@ fn request_parts(fields: &mut Fields) {
         ("protocol", parts.next().map_or(Value::Null, Value::from)),
     ];
     for (name, value) in derived {
-        fields.insert(name.to_owned(), value);
+        fields.insert(name, value);
     }
 }
 
@@ -41,9 +41,9 @@ fn page_view(fields: &mut Fields) {
         ASSET_EXTENSIONS.iter().any(|asset| asset.eq_ignore_ascii_case(extension))
     });
     let is_page_view = is_get && matches!(status, Some(200..=299 | 304)) && !is_asset;
-    fields.insert("is_page_view".to_owned(), Value::from(is_page_view));
+    fields.insert("is_page_view", Value::from(is_page_view));
     let kind = if is_page_view { "page_view" } else { "request" };
-    fields.insert("type".to_owned(), Value::from(kind));
+    fields.insert("type", Value::from(kind));
 }
 
 fn referrer_host(fields: &mut Fields) {
@@ -53,13 +53,13 @@ fn referrer_host(fields: &mut Fields) {
     let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
     if !host.is_empty() {
         let host = host.to_ascii_lowercase();
-        fields.insert("referrer_host".to_owned(), Value::from(host));
+        fields.insert("referrer_host", Value::from(host));
     }
 }
 
 fn status_class(fields: &mut Fields) {
     if let Some(status) = fields.get("status").and_then(Value::as_u64) {
-        fields.insert("status_class".to_owned(), Value::from(format!("{}xx", status / 100)));
+        fields.insert("status_class", Value::from(format!("{}xx", status / 100)));
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn derived(fields: Value) -> Fields {
-        let mut fields = fields.as_object().expect("an object").clone();
+        let mut fields = Fields::from(fields.as_object().expect("an object").clone());
         for step in [
             Derivation::RequestParts,
             Derivation::PageView,

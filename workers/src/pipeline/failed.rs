@@ -57,7 +57,7 @@ impl FailedEvent {
     #[must_use]
     pub fn row(&self) -> Fields {
         let mut row = Fields::new();
-        let mut set = |name: &str, value: Value| row.insert(name.to_owned(), value);
+        let mut set = |name: &'static str, value: Value| row.insert(name, value);
         set("stage", Value::from(self.stage.as_str()));
         set("reason", Value::from(self.reason.as_str()));
         match std::str::from_utf8(&self.raw) {

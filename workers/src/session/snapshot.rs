@@ -9,12 +9,11 @@
 use bytes::Bytes;
 use kcl::{HashKey, HashKeyRange};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::state::{KeyState, OpenSession, SessionEvent, SessionState};
-use crate::event::EventTime;
+use crate::event::{EventTime, Fields};
 use crate::sink::hex;
 
 /// Why bytes are no snapshot of this version.
@@ -83,7 +82,7 @@ struct StoredSession {
     start_millis: i64,
     last_millis: i64,
     events: u64,
-    carried: Map<String, Value>,
+    carried: Fields,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,7 +92,7 @@ struct StoredEvent {
     key: String,
     event_time_millis: i64,
     event_id: String,
-    row: Map<String, Value>,
+    row: Fields,
 }
 
 impl SessionState {
@@ -289,6 +288,8 @@ const COUNT_MAX: u64 = 1 << 56;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::session::{Pushed, SessionRules};
 
@@ -312,7 +313,7 @@ mod tests {
             hash_key: HashKey(number.unsigned_abs().into()),
             event_time_millis: T0 + number,
             event_id: format!("e-{number}"),
-            row: row.as_object().cloned().expect("an object"),
+            row: row.as_object().cloned().expect("an object").into(),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kcl::HashKey;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::rules::SessionRules;
+use crate::event::Fields;
 
 /// An event on its way through the sessionizer.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +20,7 @@ pub struct SessionEvent {
     /// Orders events of the same time.
     pub event_id: String,
     /// The event itself.
-    pub row: Map<String, Value>,
+    pub row: Fields,
 }
 
 /// What became of a pushed event.
@@ -54,7 +55,7 @@ pub enum Released {
         /// Time of its first event in epoch milliseconds.
         start_millis: i64,
         /// Carried fields of its first event.
-        carried: Map<String, Value>,
+        carried: Fields,
     },
     /// A session ended.
     SessionClosed {
@@ -71,7 +72,7 @@ pub enum Released {
         /// Why it ended.
         reason: CloseReason,
         /// Carried fields of its first event.
-        carried: Map<String, Value>,
+        carried: Fields,
     },
 }
 
@@ -126,7 +127,7 @@ pub(super) struct OpenSession {
     pub(super) start_millis: i64,
     pub(super) last_millis: i64,
     pub(super) events: u64,
-    pub(super) carried: Map<String, Value>,
+    pub(super) carried: Fields,
 }
 
 impl SessionState {
@@ -316,17 +317,19 @@ fn opened(event: &SessionEvent, number: u64, rules: &SessionRules) -> OpenSessio
 }
 
 fn event_bytes(event: &SessionEvent) -> usize {
-    ENTRY_BYTES + event.key.len() + 2 * event.event_id.len() + map_bytes(&event.row)
+    ENTRY_BYTES + event.key.len() + 2 * event.event_id.len() + fields_bytes(event.row.iter())
 }
 
 fn key_bytes(key: &str, state: &KeyState) -> usize {
-    let open =
-        state.open.as_ref().map_or(0, |open| open.session_id.len() + map_bytes(&open.carried) + ENTRY_BYTES);
+    let open = state
+        .open
+        .as_ref()
+        .map_or(0, |open| open.session_id.len() + fields_bytes(open.carried.iter()) + ENTRY_BYTES);
     ENTRY_BYTES + 3 * key.len() + open
 }
 
-fn map_bytes(map: &Map<String, Value>) -> usize {
-    map.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+fn fields_bytes<'f>(fields: impl Iterator<Item = (&'f str, &'f Value)>) -> usize {
+    fields.map(|(name, value)| name.len() + value_bytes(value)).sum()
 }
 
 fn value_bytes(value: &Value) -> usize {
@@ -335,7 +338,7 @@ fn value_bytes(value: &Value) -> usize {
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
             Value::String(text) => text.len(),
             Value::Array(values) => values.iter().map(value_bytes).sum(),
-            Value::Object(map) => map_bytes(map),
+            Value::Object(map) => map.iter().map(|(name, value)| name.len() + value_bytes(value)).sum(),
         }
 }
 

@@ -18,8 +18,8 @@ fn rules() -> SessionRules {
 }
 
 fn event(key: &str, time: i64, id: &str) -> SessionEvent {
-    let mut row = Map::new();
-    row.insert("path".to_owned(), Value::from(format!("/{id}")));
+    let mut row = Fields::new();
+    row.insert("path", Value::from(format!("/{id}")));
     SessionEvent {
         key: key.to_owned(),
         hash_key: HashKey::of_partition_key(key),
