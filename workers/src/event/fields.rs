@@ -14,7 +14,15 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fields {
     /// Sorted by name, without repetition.
-    entries: Vec<(FieldName, Value)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    /// The start of the name: it decides nearly every comparison, without a look at the name.
+    start: u64,
+    name: FieldName,
+    value: Value,
 }
 
 /// A name of the product's own, or one that came with the data.
@@ -31,7 +39,7 @@ impl Fields {
     pub(crate) fn from_sorted<const N: usize>(entries: [(&'static str, Value); N], more: usize) -> Self {
         debug_assert!(entries.is_sorted_by(|(one, _), (next, _)| one < next), "names in order, each once");
         let mut fields = Self { entries: Vec::with_capacity(N + more) };
-        fields.entries.extend(entries.map(|(name, value)| (Cow::Borrowed(name), value)));
+        fields.entries.extend(entries.map(|(name, value)| Entry::new(Cow::Borrowed(name), value)));
         fields
     }
 
@@ -50,16 +58,16 @@ impl Fields {
     /// The value of field `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.place(name).ok().map(|at| &self.entries[at].1)
+        self.place(start_of(name), name).ok().map(|at| &self.entries[at].value)
     }
 
     /// Sets field `name`; gives back the value it had.
     pub fn insert(&mut self, name: impl Into<FieldName>, value: Value) -> Option<Value> {
-        let name = name.into();
-        match self.place(&name) {
-            Ok(at) => Some(std::mem::replace(&mut self.entries[at].1, value)),
+        let entry = Entry::new(name.into(), value);
+        match self.place(entry.start, &entry.name) {
+            Ok(at) => Some(std::mem::replace(&mut self.entries[at].value, entry.value)),
             Err(at) => {
-                self.entries.insert(at, (name, value));
+                self.entries.insert(at, entry);
                 None
             }
         }
@@ -67,17 +75,37 @@ impl Fields {
 
     /// Takes field `name` out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.place(name).ok().map(|at| self.entries.remove(at).1)
+        self.place(start_of(name), name).ok().map(|at| self.entries.remove(at).value)
     }
 
     /// Names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.entries.iter().map(|(name, value)| (name.as_ref(), value))
+        self.entries.iter().map(|entry| (entry.name.as_ref(), &entry.value))
     }
 
     /// Where `name` is, or where it belongs.
-    fn place(&self, name: &str) -> Result<usize, usize> {
-        self.entries.binary_search_by(|(found, _)| found.as_ref().cmp(name))
+    fn place(&self, start: u64, name: &str) -> Result<usize, usize> {
+        self.entries
+            .binary_search_by(|found| found.start.cmp(&start).then_with(|| found.name.as_ref().cmp(name)))
+    }
+}
+
+impl Entry {
+    fn new(name: FieldName, value: Value) -> Self {
+        Self { start: start_of(&name), name, value }
+    }
+}
+
+/// The first eight bytes of a name as a number; numbers that differ are ordered like their names.
+fn start_of(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    match bytes.first_chunk() {
+        Some(start) => u64::from_be_bytes(*start),
+        None => {
+            let mut start = [0; 8];
+            start[..bytes.len()].copy_from_slice(bytes);
+            u64::from_be_bytes(start)
+        }
     }
 }
 
@@ -93,12 +121,13 @@ impl Index<&str> for Fields {
 impl<N: Into<FieldName>> FromIterator<(N, Value)> for Fields {
     /// Of a name that occurs twice, the last value counts.
     fn from_iter<I: IntoIterator<Item = (N, Value)>>(entries: I) -> Self {
-        let mut entries: Vec<_> = entries.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let entries = entries.into_iter().map(|(name, value)| Entry::new(name.into(), value));
+        let mut entries: Vec<Entry> = entries.collect();
+        entries.sort_by(|one, other| (one.start, &one.name).cmp(&(other.start, &other.name)));
         entries.dedup_by(|next, kept| {
-            let is_same = next.0 == kept.0;
+            let is_same = next.name == kept.name;
             if is_same {
-                std::mem::swap(&mut next.1, &mut kept.1);
+                std::mem::swap(&mut next.value, &mut kept.value);
             }
             is_same
         });
@@ -114,7 +143,7 @@ impl From<Map<String, Value>> for Fields {
 
 impl From<Fields> for Map<String, Value> {
     fn from(fields: Fields) -> Self {
-        fields.entries.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
+        fields.entries.into_iter().map(|entry| (entry.name.into_owned(), entry.value)).collect()
     }
 }
 
@@ -138,11 +167,14 @@ mod tests {
 
     use super::*;
 
+    /// Short ones, and some that differ only beyond their eighth byte.
+    const NAMES: &str = "(session_)?[\0a-cü]{0,2}";
+
     proptest! {
         #[test]
         fn they_are_an_ordered_map(
-            given in prop::collection::vec(("[a-e]{0,2}", any::<u8>()), 0..12),
-            changes in prop::collection::vec(("[a-e]{0,2}", prop::option::of(any::<u8>())), 0..12),
+            given in prop::collection::vec((NAMES, any::<u8>()), 0..12),
+            changes in prop::collection::vec((NAMES, prop::option::of(any::<u8>())), 0..12),
         ) {
             let given: Vec<_> = given.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
             let mut fields: Fields = given.iter().cloned().collect();

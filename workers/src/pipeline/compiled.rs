@@ -1,6 +1,7 @@
 //! A pipeline ready to run: settings turned into parsers, a validator, rules and layouts.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,7 +62,7 @@ pub struct RecordPlace {
 struct Event {
     fields: Fields,
     time: EventTime,
-    id: String,
+    id: Arc<str>,
 }
 
 /// The bytes of an event with its stamp.
@@ -168,7 +169,7 @@ impl Pipeline {
             }
         };
         let held = SessionEvent {
-            key,
+            key: key.into(),
             hash_key,
             event_time_millis: event.time.millis(),
             event_id: event.id.clone(),
@@ -257,7 +258,7 @@ impl Pipeline {
                 (_, _) => record.position.to_string(),
             },
         };
-        Ok(Event { fields, time, id })
+        Ok(Event { fields, time, id: id.into() })
     }
 
     fn parsed(&self, bytes: &[u8]) -> Result<Fields, String> {
@@ -342,7 +343,7 @@ impl Pipeline {
     fn row_of(&self, event: Event, raw: &Raw, place: &RecordPlace, position: RecordPosition) -> Fields {
         let mut row = set_aside(event.fields);
         row.insert("event_time", Value::from(event.time.to_string()));
-        row.insert("event_id", Value::from(event.id));
+        row.insert("event_id", Value::from(&*event.id));
         row.insert("source", raw.source.as_deref().map_or(Value::Null, Value::from));
         row.insert("line", raw.line.map_or(Value::Null, Value::from));
         row.insert("shard", Value::from(place.shard.as_str()));
@@ -363,7 +364,7 @@ impl Pipeline {
                     if sessions.emit.contains(&Emit::Events) {
                         let time = event_time(event.event_time_millis);
                         let mut row = event.row;
-                        row.insert("session_id", Value::from(session_id));
+                        row.insert("session_id", Value::from(&*session_id));
                         self.write_event(time, row, output);
                     } else {
                         output.events += 1;
@@ -374,8 +375,8 @@ impl Pipeline {
                     if sessions.emit.contains(&Emit::Starts) {
                         let time = event_time(start_millis);
                         let mut row = carried;
-                        row.insert("session_id", Value::from(session_id));
-                        row.insert("session_key", Value::from(key));
+                        row.insert("session_id", Value::from(&*session_id));
+                        row.insert("session_key", Value::from(&*key));
                         row.insert("session_number", Value::from(number));
                         row.insert("session_timestamp", Value::from(start_millis));
                         row.insert("session_time", Value::from(time.sql_text()));
@@ -394,8 +395,8 @@ impl Pipeline {
                     if sessions.emit.contains(&Emit::Closed) {
                         let time = event_time(start_millis);
                         let mut row = carried;
-                        row.insert("session_id", Value::from(session_id));
-                        row.insert("session_key", Value::from(key));
+                        row.insert("session_id", Value::from(&*session_id));
+                        row.insert("session_key", Value::from(&*key));
                         row.insert("start_time", Value::from(time.to_string()));
                         row.insert("end_time", Value::from(event_time(end_millis).to_string()));
                         row.insert("duration_millis", Value::from(end_millis - start_millis));

@@ -6,6 +6,8 @@
 //!
 //! Reading takes no more memory than the frame's header says, and that no more than a state within its limit can need.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kcl::{HashKey, HashKeyRange};
 use serde::{Deserialize, Serialize};
@@ -155,10 +157,10 @@ impl SessionState {
     fn stored(&self) -> Stored {
         let keys = self.keys.iter().map(|((hash_key, key), state)| StoredKey {
             hash_key: hash_text(*hash_key),
-            key: key.clone(),
+            key: key.to_string(),
             number: state.number,
             open: state.open.as_ref().map(|open| StoredSession {
-                session_id: open.session_id.clone(),
+                session_id: open.session_id.to_string(),
                 start_millis: open.start_millis,
                 last_millis: open.last_millis,
                 events: open.events,
@@ -171,9 +173,9 @@ impl SessionState {
             .map(|((_, _, order), event)| StoredEvent {
                 hash_key: hash_text(event.hash_key),
                 order: *order,
-                key: event.key.clone(),
+                key: event.key.to_string(),
                 event_time_millis: event.event_time_millis,
-                event_id: event.event_id.clone(),
+                event_id: event.event_id.to_string(),
                 row: event.row.clone(),
             })
             .collect();
@@ -201,25 +203,26 @@ impl SessionState {
                 checked_time("last_millis", open.last_millis)?;
             }
             let open = key.open.map(|open| OpenSession {
-                session_id: open.session_id,
+                session_id: open.session_id.into(),
                 start_millis: open.start_millis,
                 last_millis: open.last_millis,
                 events: open.events,
                 carried: open.carried,
             });
-            let place = (hash_from(&key.hash_key)?, key.key);
+            let place = (hash_from(&key.hash_key)?, key.key.into());
             if let Some(twice) = state.keys.insert(place, KeyState { number: key.number, open }) {
                 return Err(content(format!("a key stands in it twice, once with number {}", twice.number)));
             }
         }
         for event in stored.held {
             checked_time("event_time_millis", event.event_time_millis)?;
-            let order = (event.event_time_millis, event.event_id.clone(), event.order);
+            let event_id: Arc<str> = event.event_id.into();
+            let order = (event.event_time_millis, event_id.clone(), event.order);
             let event = SessionEvent {
-                key: event.key,
+                key: event.key.into(),
                 hash_key: hash_from(&event.hash_key)?,
                 event_time_millis: event.event_time_millis,
-                event_id: event.event_id,
+                event_id,
                 row: event.row,
             };
             if let Some(twice) = state.held.insert(order, event) {
@@ -309,10 +312,10 @@ mod tests {
 
     fn event(number: i64, row: Value) -> SessionEvent {
         SessionEvent {
-            key: format!("user-{number}"),
+            key: format!("user-{number}").into(),
             hash_key: HashKey(number.unsigned_abs().into()),
             event_time_millis: T0 + number,
-            event_id: format!("e-{number}"),
+            event_id: format!("e-{number}").into(),
             row: row.as_object().cloned().expect("an object").into(),
         }
     }

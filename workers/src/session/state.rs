@@ -1,6 +1,8 @@
 //! The state of one shard: events that wait for the watermark, and the open session of each key.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kcl::HashKey;
 use serde_json::Value;
@@ -12,13 +14,13 @@ use crate::event::Fields;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionEvent {
     /// The session key.
-    pub key: String,
+    pub key: Arc<str>,
     /// Where the record's partition key falls; state is split by it when the shard splits.
     pub hash_key: HashKey,
     /// Event time in epoch milliseconds.
     pub event_time_millis: i64,
     /// Orders events of the same time.
-    pub event_id: String,
+    pub event_id: Arc<str>,
     /// The event itself.
     pub row: Fields,
 }
@@ -42,14 +44,14 @@ pub enum Released {
         /// The event.
         event: SessionEvent,
         /// Its session.
-        session_id: String,
+        session_id: Arc<str>,
     },
     /// A session began.
     SessionStarted {
         /// Its name.
-        session_id: String,
+        session_id: Arc<str>,
         /// Its key.
-        key: String,
+        key: Arc<str>,
         /// Number of the session among those of its key, where they are numbered.
         number: u64,
         /// Time of its first event in epoch milliseconds.
@@ -60,9 +62,9 @@ pub enum Released {
     /// A session ended.
     SessionClosed {
         /// Its name.
-        session_id: String,
+        session_id: Arc<str>,
         /// Its key.
-        key: String,
+        key: Arc<str>,
         /// Time of its first event in epoch milliseconds.
         start_millis: i64,
         /// Time of its last event in epoch milliseconds.
@@ -103,14 +105,14 @@ pub struct SessionState {
     pub(super) watermark: Option<i64>,
     pub(super) events_pushed: u64,
     pub(super) held: BTreeMap<HeldOrder, SessionEvent>,
-    pub(super) keys: BTreeMap<(HashKey, String), KeyState>,
+    pub(super) keys: BTreeMap<(HashKey, Arc<str>), KeyState>,
     /// Open sessions by the time of their last event.
-    by_last: BTreeSet<(i64, HashKey, String)>,
+    by_last: BTreeSet<(i64, HashKey, Arc<str>)>,
     bytes: usize,
 }
 
 /// Event time, event id, and order of arrival among equals.
-pub(super) type HeldOrder = (i64, String, u64);
+pub(super) type HeldOrder = (i64, Arc<str>, u64);
 
 /// What is known of a key.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,7 +125,7 @@ pub(super) struct KeyState {
 /// A session that may still grow.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpenSession {
-    pub(super) session_id: String,
+    pub(super) session_id: Arc<str>,
     pub(super) start_millis: i64,
     pub(super) last_millis: i64,
     pub(super) events: u64,
@@ -221,7 +223,7 @@ impl SessionState {
 
     /// Rebuilds what is derived, after the stored parts were filled in.
     pub(super) fn index(&mut self) {
-        let open = |((hash_key, key), state): (&(HashKey, String), &KeyState)| {
+        let open = |((hash_key, key), state): (&(HashKey, Arc<str>), &KeyState)| {
             state.open.as_ref().map(|open| (open.last_millis, *hash_key, key.clone()))
         };
         self.by_last = self.keys.iter().filter_map(open).collect();
@@ -234,62 +236,69 @@ impl SessionState {
         self.bytes -= event_bytes(&event);
         let time = event.event_time_millis;
         let place = (event.hash_key, event.key.clone());
-        let last = self.keys.get(&place).and_then(|state| state.open.as_ref()).map(|open| open.last_millis);
-        if last.is_some_and(|last| rules.is_break(last, time)) {
-            self.close(event.hash_key, &event.key, CloseReason::Timeout, rules, released);
-        }
-        let is_new_key = !self.keys.contains_key(&place);
-        let mut by_last = (time, event.hash_key, event.key.clone());
-        let state = self.keys.entry(place).or_default();
-        let is_silent = is_new_key && !rules.first_event_opens;
-        let session_id = match &mut state.open {
-            Some(open) => {
-                by_last.0 = open.last_millis;
+        let open = self.keys.get_mut(&place).and_then(|state| state.open.as_mut());
+        let session_id = match open {
+            Some(open) if !rules.is_break(open.last_millis, time) => {
+                let mut by_last = (open.last_millis, place.0, place.1);
                 self.by_last.remove(&by_last);
                 by_last.0 = time;
+                self.by_last.insert(by_last);
                 open.last_millis = time;
                 open.events += 1;
                 open.session_id.clone()
             }
-            None => {
-                self.bytes -= if is_new_key { 0 } else { key_bytes(&event.key, state) };
-                state.number += u64::from(!is_silent);
-                let open = opened(&event, state.number, rules);
-                if !is_silent {
-                    released.push(Released::SessionStarted {
-                        session_id: open.session_id.clone(),
-                        key: event.key.clone(),
-                        number: state.number,
-                        start_millis: time,
-                        carried: open.carried.clone(),
-                    });
-                }
-                let session_id = open.session_id.clone();
-                state.open = Some(open);
-                self.bytes += key_bytes(&event.key, state);
-                session_id
+            Some(_) => {
+                self.close(event.hash_key, &event.key, CloseReason::Timeout, rules, released);
+                self.open(&event, rules, released)
             }
+            None => self.open(&event, rules, released),
         };
-        self.by_last.insert(by_last);
         released.push(Released::Event { event, session_id });
+    }
+
+    /// Opens a session for `event`, whose key has none open; gives its name.
+    fn open(&mut self, event: &SessionEvent, rules: &SessionRules, released: &mut Vec<Released>) -> Arc<str> {
+        let time = event.event_time_millis;
+        let (state, is_new_key) = match self.keys.entry((event.hash_key, event.key.clone())) {
+            Entry::Occupied(entry) => (entry.into_mut(), false),
+            Entry::Vacant(entry) => (entry.insert(KeyState::default()), true),
+        };
+        let is_silent = is_new_key && !rules.first_event_opens;
+        self.bytes -= if is_new_key { 0 } else { key_bytes(&event.key, state) };
+        state.number += u64::from(!is_silent);
+        let open = opened(event, state.number, rules);
+        let session_id = open.session_id.clone();
+        if !is_silent {
+            released.push(Released::SessionStarted {
+                session_id: session_id.clone(),
+                key: event.key.clone(),
+                number: state.number,
+                start_millis: time,
+                carried: open.carried.clone(),
+            });
+        }
+        state.open = Some(open);
+        self.bytes += key_bytes(&event.key, state);
+        self.by_last.insert((time, event.hash_key, event.key.clone()));
+        session_id
     }
 
     fn close(
         &mut self,
         hash_key: HashKey,
-        key: &str,
+        key: &Arc<str>,
         reason: CloseReason,
         rules: &SessionRules,
         released: &mut Vec<Released>,
     ) {
-        let place = (hash_key, key.to_owned());
+        let place = (hash_key, key.clone());
         let Some(state) = self.keys.get_mut(&place) else { return };
         self.bytes -= key_bytes(key, state);
         if let Some(open) = state.open.take() {
-            self.by_last.remove(&(open.last_millis, hash_key, key.to_owned()));
+            self.by_last.remove(&(open.last_millis, hash_key, key.clone()));
             released.push(Released::SessionClosed {
                 session_id: open.session_id,
-                key: key.to_owned(),
+                key: key.clone(),
                 start_millis: open.start_millis,
                 end_millis: open.last_millis,
                 events: open.events,
@@ -308,7 +317,7 @@ impl SessionState {
 fn opened(event: &SessionEvent, number: u64, rules: &SessionRules) -> OpenSession {
     let carried = rules.carry.iter().filter_map(|field| Some((field.clone(), event.row.get(field)?.clone())));
     OpenSession {
-        session_id: rules.session_id(&event.key, &event.event_id, number),
+        session_id: rules.session_id(&event.key, &event.event_id, number).into(),
         start_millis: event.event_time_millis,
         last_millis: event.event_time_millis,
         events: 1,

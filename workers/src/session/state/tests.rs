@@ -21,10 +21,10 @@ fn event(key: &str, time: i64, id: &str) -> SessionEvent {
     let mut row = Fields::new();
     row.insert("path", Value::from(format!("/{id}")));
     SessionEvent {
-        key: key.to_owned(),
+        key: key.into(),
         hash_key: HashKey::of_partition_key(key),
         event_time_millis: time,
-        event_id: id.to_owned(),
+        event_id: id.into(),
         row,
     }
 }
@@ -45,16 +45,16 @@ fn sessionize(events: &[SessionEvent], rules: &SessionRules) -> Vec<Released> {
 fn starts(released: &[Released]) -> Vec<(String, i64)> {
     let start = |released: &Released| match released {
         Released::SessionStarted { session_id, start_millis, .. } => {
-            Some((session_id.clone(), *start_millis))
+            Some((session_id.to_string(), *start_millis))
         }
         Released::Event { .. } | Released::SessionClosed { .. } => None,
     };
     released.iter().filter_map(start).collect()
 }
 
-fn membership(released: &[Released]) -> BTreeMap<String, String> {
+fn membership(released: &[Released]) -> BTreeMap<Arc<str>, String> {
     let tagged = |released: &Released| match released {
-        Released::Event { event, session_id } => Some((event.event_id.clone(), session_id.clone())),
+        Released::Event { event, session_id } => Some((event.event_id.clone(), session_id.to_string())),
         Released::SessionStarted { .. } | Released::SessionClosed { .. } => None,
     };
     released.iter().filter_map(tagged).collect()
@@ -171,7 +171,7 @@ proptest! {
         let released = sessionize(&events, &rules);
         let mut sorted = events.clone();
         sorted.sort_by_key(|event| (event.event_time_millis, event.event_id.clone()));
-        let mut open: BTreeMap<String, (i64, String)> = BTreeMap::new();
+        let mut open: BTreeMap<Arc<str>, (i64, Arc<str>)> = BTreeMap::new();
         let mut expected = BTreeMap::new();
         for event in &sorted {
             let time = event.event_time_millis;
