@@ -36,11 +36,11 @@ sim:
 
 # The safety suite and the planted bugs, as a table: property, layers and how much they ran, bugs caught.
 prove *options:
-    cargo run --quiet -p leasehold-prove -- {{options}}
+    cargo build --workspace --bin leasehold-prove
+    "${CARGO_TARGET_DIR:-target}/debug/leasehold-prove" {{options}}
 
 # The same with 10^5 schedules, one more tick of the exhaustive search and 30 minutes of real processes.
-prove-long:
-    cargo run --quiet -p leasehold-prove -- --long
+prove-long: (prove "--long")
 
 # The figures of speed against their bars, from a release build; `--list` names the rows that `--only` takes.
 figures *options:

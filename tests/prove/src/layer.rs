@@ -106,12 +106,13 @@ const LEASE_PROPERTIES: &[&str] = &[
     "liveness",
 ];
 
-/// All layers, from the smallest world to real processes.
+/// All layers, from the smallest world to real processes. They are chosen by target and not by package: so all of them share
+/// the dependencies as `cargo test --workspace` has built them, where each package alone would build its own.
 pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "exhaustive",
         build: &[],
-        command: &["cargo", "test", "-p", "leasehold-sim", "--test", "exhaustive", "--", "--nocapture"],
+        command: &["cargo", "test", "--workspace", "--test", "exhaustive", "--", "--nocapture"],
         environment: &[],
         long_environment: &[("LEASEHOLD_TICKS", "4")],
         long_arguments: None,
@@ -121,7 +122,17 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "schedules",
         build: &[],
-        command: &["cargo", "test", "-p", "leasehold-sim", "--test", "schedules", "--", "--nocapture"],
+        command: &[
+            "cargo",
+            "test",
+            "--workspace",
+            "--test",
+            "schedules",
+            "--test",
+            "boundaries",
+            "--",
+            "--nocapture",
+        ],
         environment: &[("LEASEHOLD_SCHEDULES", "5000")],
         long_environment: &[("LEASEHOLD_SCHEDULES", "100000")],
         long_arguments: None,
@@ -131,7 +142,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "rules",
         build: &[],
-        command: &["cargo", "test", "-p", "leasehold-kcl-core", "--lib"],
+        command: &["cargo", "test", "--workspace", "--lib", "coordinator"],
         environment: &[],
         long_environment: &[],
         long_arguments: None,
@@ -141,7 +152,19 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "workers",
         build: &[],
-        command: &["cargo", "test", "-p", "leasehold-worker-sim", "--", "--nocapture"],
+        command: &[
+            "cargo",
+            "test",
+            "--workspace",
+            "--test",
+            "seeds",
+            "--test",
+            "directed",
+            "--test",
+            "planted",
+            "--",
+            "--nocapture",
+        ],
         environment: &[],
         long_environment: &[("LEASEHOLD_SEEDS", "2000")],
         long_arguments: None,
@@ -151,7 +174,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "exactly once",
         build: &[],
-        command: &["cargo", "test", "-p", "leasehold-workers", "--lib", "process", "--", "--nocapture"],
+        command: &["cargo", "test", "--workspace", "--lib", "process::tests", "--", "--nocapture"],
         environment: &[],
         long_environment: &[],
         long_arguments: None,
@@ -161,7 +184,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "hostile input",
         build: &[],
-        command: &["cargo", "test", "-p", "leasehold-fuzz"],
+        command: &["cargo", "test", "--workspace", "--test", "replay"],
         environment: &[],
         long_environment: &[],
         long_arguments: None,
@@ -170,7 +193,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "processes",
-        build: &["cargo", "build", "-p", "leasehold", "-p", "leasehold-soak"],
+        build: &["cargo", "build", "--workspace", "--bin", "leasehold", "--bin", "leasehold-soak"],
         command: &["leasehold-soak", "3"],
         environment: &[],
         long_environment: &[],
