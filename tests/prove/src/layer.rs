@@ -1,5 +1,6 @@
 //! The layers of the safety suite: what each runs, for which properties, and how much.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,11 +73,15 @@ impl LayerRun {
     }
 }
 
-/// What the output says was run: its lines with `ran <amount>`, or else the number of tests that passed.
+/// What the output says was run: the sums of what follows [`RAN`], by unit, or else the number of tests that passed.
 fn amount(output: &str) -> String {
-    let said: Vec<&str> =
-        output.lines().filter_map(|line| line.split_once(RAN)).map(|(_, amount)| amount.trim()).collect();
+    let mut said: BTreeMap<&str, u64> = BTreeMap::new();
+    for (_, amount) in output.lines().filter_map(|line| line.split_once(RAN)) {
+        let (number, unit) = amount.trim().split_once(' ').unwrap_or((amount, "runs"));
+        *said.entry(unit).or_default() += number.parse().unwrap_or(0);
+    }
     if !said.is_empty() {
+        let said: Vec<String> = said.iter().map(|(unit, number)| format!("{number} {unit}")).collect();
         return said.join(", ");
     }
     let passed = output.lines().filter_map(|line| {
@@ -209,10 +214,8 @@ mod tests {
 
     #[test]
     fn amounts_are_read_from_what_tests_say_or_counted() {
-        assert_eq!(
-            amount("test a ... proof: ran 12 schedules\nok\nproof: ran 3 seeds"),
-            "12 schedules, 3 seeds"
-        );
+        let said = "test a ... proof: ran 12 schedules\nok\nproof: ran 3 seeds\nproof: ran 5 schedules";
+        assert_eq!(amount(said), "17 schedules, 3 seeds");
         let counted = "test result: ok. 4 passed; 0 failed\nx\ntest result: FAILED. 2 passed; 1 failed\n";
         assert_eq!(amount(counted), "6 tests");
     }

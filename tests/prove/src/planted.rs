@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Breaks: what the bug does
+//! Property: the property that it breaks
 //! Run: the command that must fail
 //! Caught: what its output must contain; alternatives are separated by " | "
 //!
@@ -24,6 +25,7 @@ use crate::shell;
 pub(crate) struct PlantedBug {
     pub(crate) name: String,
     pub(crate) breaks: String,
+    pub(crate) property: String,
     command: String,
     caught: Vec<String>,
     file: PathBuf,
@@ -68,7 +70,8 @@ impl PlantedBug {
         };
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let caught = header("Caught")?.split(" | ").map(str::to_owned).collect();
-        Ok(Self { name, breaks: header("Breaks")?, command: header("Run")?, caught, file: file.clone() })
+        let (breaks, property, command) = (header("Breaks")?, header("Property")?, header("Run")?);
+        Ok(Self { name, breaks, property, command, caught, file: file.clone() })
     }
 }
 

@@ -23,7 +23,14 @@ pub(crate) fn of(runs: &[LayerRun], bugs: &[PlantedBug], verdicts: &[Verdict]) -
     for property in properties.into_iter().filter(|property| seen.insert(*property)) {
         let layers = runs.iter().filter(|run| run.properties.contains(&property));
         let layers: Vec<&str> = layers.map(|run| run.name).collect();
-        let caught = verdicts.iter().filter(|verdict| is_caught_by(verdict, property)).count();
+        let planted: Vec<&Verdict> = bugs
+            .iter()
+            .zip(verdicts)
+            .filter(|(bug, _)| bug.property == *property)
+            .map(|(_, verdict)| verdict)
+            .collect();
+        let caught = planted.iter().filter(|verdict| verdict.is_caught()).count();
+        let caught = format!("{caught} of {}", planted.len());
         line(format!("{property:<26} {caught:>11}  {}", layers.join(", ")));
     }
     line(String::new());
@@ -39,13 +46,6 @@ pub(crate) fn of(runs: &[LayerRun], bugs: &[PlantedBug], verdicts: &[Verdict]) -
     line(String::new());
     line(format!("{caught} of {} planted bugs caught", bugs.len()));
     text
-}
-
-fn is_caught_by(verdict: &Verdict, property: &str) -> bool {
-    match verdict {
-        Verdict::Caught { said, .. } => said.contains(&format!("property {property} violated")),
-        Verdict::Missed { .. } => false,
-    }
 }
 
 const SAID_SHOWN_MAX: usize = 100;
