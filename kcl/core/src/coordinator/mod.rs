@@ -22,7 +22,7 @@ mod outbox;
 mod settings;
 mod tenure;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use message::{
     ChildShard, Command, CommandId, DrainReason, ListedShard, Outcome, Request, RequestId, ShardFilter,
@@ -334,6 +334,7 @@ impl Coordinator {
             self.scan_at = self.scan_at.min(now + self.settings.plan_interval);
             return;
         };
+        let keys: BTreeSet<LeaseKey> = keys.into_iter().collect();
         for key in &keys {
             self.discovered(key);
         }
