@@ -268,28 +268,33 @@ const EXAMPLES: &str = "Examples:
   leasehold local --kill-one                             … while one worker is killed
   leasehold init --preset weblog && leasehold run --config leasehold.toml
 
-Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found, 4 lease table of somebody else,
-5 service not reachable.";
+Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found,
+4 lease table of somebody else, 5 service not reachable.";
 
-const SERVICES_HELP: &str = r#"To see workers while their lease table throttles, let DynamoDB refuse a part of all calls for a while:
+const SERVICES_HELP: &str = r#"To see workers while their lease table throttles, let DynamoDB refuse a part of all calls:
   curl -X PUT localhost:4566/_leasehold/throttle -d '{"share": 0.5, "seconds": 20}'
-GET on the same address says what is on and how many calls were refused; DELETE ends it early. Refused calls have no
-effect and fail with ProvisionedThroughputExceededException and ThrottlingException in turn."#;
+GET on the same address says what is on and how many calls were refused; DELETE ends it early.
+Refused calls have no effect and fail with ProvisionedThroughputExceededException and
+ThrottlingException in turn."#;
 
-const RESOLVE_HELP: &str = "The decision is written into the shard's lease row, on the condition that nothing has changed since it was read. The
-worker that holds the shard notices within a third of its failover time, gives the shard up, takes it again and carries
-the decision out; `leases list` shows when it is done.
+const RESOLVE_HELP: &str =
+    "The decision is written into the shard's lease row, on condition that nothing has changed since it
+was read. The worker that holds the shard notices within a third of its failover time, gives the
+shard up, takes it again and carries the decision out; `leases list` shows when it is done.
 
-  --retry            always allowed. Nothing is lost or doubled.
-  --accept-existing  after a conflict. The batch is what the other writer left; compare the objects first.
-  --rewrite          its records are written again. Objects of the dropped batch that lie there already are named by no
-                     manifest, but a reader that ignores manifests sees their records twice. Records that the stream no
-                     longer holds are lost: nothing can be read before its retention.
-  --record-gap       its records are not written, and sessions go on as if there had been none. Objects of it that lie
-                     there already are named by no manifest.";
+  --retry            Always allowed. Nothing is lost or doubled.
+  --accept-existing  After a conflict. The batch is what the other writer left: compare the
+                     objects first.
+  --rewrite          The records are written again. Objects of the dropped batch may lie in the
+                     bucket: no manifest names them, but a reader that ignores manifests sees
+                     their records twice. Records that the stream no longer holds are lost.
+  --record-gap       The records are not written, and sessions go on as if there had been none.
+                     Objects of the batch that lie there already are named by no manifest.";
 
-const RUN_HELP: &str = "Credentials and region come from the SDK's usual sources. The first SIGINT or SIGTERM stops gracefully: batches are
-finished and leases given back; the second stops at once, and the leases expire.
+const RUN_HELP: &str =
+    "Credentials and region come from the SDK's usual sources. The first SIGINT or SIGTERM stops
+gracefully: batches are finished and leases given back; the second stops at once, and the leases
+expire.
 
-Exit codes: 0 stopped gracefully, 1 failed, 2 wrong settings, 3 stream not found, 4 lease table of somebody else,
-5 service not reachable.";
+Exit codes: 0 stopped gracefully, 1 failed, 2 wrong settings, 3 stream not found,
+4 lease table of somebody else, 5 service not reachable.";
