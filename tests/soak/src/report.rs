@@ -71,6 +71,7 @@ impl Report {
             "{} events acknowledged, {} records on the stream ({} puts without an answer)",
             self.acknowledged, self.records, self.ambiguous_puts
         );
+        println!("proof: ran {} events", self.rows);
         println!("{} rows of events, {} session starts, {} batches", self.rows, self.sessions, self.batches);
         println!(
             "{} kills, {} stops, {} throttlings with {} calls refused, {} restarts",
