@@ -11,70 +11,63 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// Named values, each name once, in the order of their names.
-///
-/// Names and values lie apart: a search reads names only, and both lists of a usual row stay among the small blocks that
-/// an allocator has at hand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fields {
-    /// Sorted, without repetition.
-    names: Vec<Name>,
-    /// One for each name, in the same order.
-    values: Vec<Value>,
+    /// Sorted by name, without repetition.
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    /// The start of the name: it decides nearly every comparison, without a look at the name.
+    start: u64,
+    name: FieldName,
+    value: Value,
 }
 
 /// A name of the product's own, or one that came with the data.
 pub type FieldName = Cow<'static, str>;
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    /// The start of the name: it decides nearly every comparison, without a look at the name.
-    start: u64,
-    name: FieldName,
-}
-
 impl Fields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { names: Vec::new(), values: Vec::new() }
+        Self { entries: Vec::new() }
     }
 
     /// The fields of `entries`, which are sorted by name without repetition, with room for `more`.
     pub(crate) fn from_sorted<const N: usize>(entries: [(&'static str, Value); N], more: usize) -> Self {
         debug_assert!(entries.is_sorted_by(|(one, _), (next, _)| one < next), "names in order, each once");
-        let mut fields = Self::with_capacity(N + more);
-        for (name, value) in entries {
-            fields.push(Name::new(Cow::Borrowed(name)), value);
-        }
+        let mut fields = Self { entries: Vec::with_capacity(N + more) };
+        fields.entries.extend(entries.map(|(name, value)| Entry::new(Cow::Borrowed(name), value)));
         fields
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.entries.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.entries.is_empty()
     }
 
     /// The value of field `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.place(start_of(name), name).ok().map(|at| &self.values[at])
+        self.place(start_of(name), name).ok().map(|at| &self.entries[at].value)
     }
 
     /// Sets field `name`; gives back the value it had.
     pub fn insert(&mut self, name: impl Into<FieldName>, value: Value) -> Option<Value> {
-        let name = Name::new(name.into());
-        match self.place(name.start, &name.name) {
-            Ok(at) => Some(std::mem::replace(&mut self.values[at], value)),
+        let entry = Entry::new(name.into(), value);
+        match self.place(entry.start, &entry.name) {
+            Ok(at) => Some(std::mem::replace(&mut self.entries[at].value, entry.value)),
             Err(at) => {
-                self.names.insert(at, name);
-                self.values.insert(at, value);
+                self.entries.insert(at, entry);
                 None
             }
         }
@@ -82,36 +75,24 @@ impl Fields {
 
     /// Takes field `name` out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let at = self.place(start_of(name), name).ok()?;
-        self.names.remove(at);
-        Some(self.values.remove(at))
+        self.place(start_of(name), name).ok().map(|at| self.entries.remove(at).value)
     }
 
     /// Names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.names.iter().map(|name| name.name.as_ref()).zip(&self.values)
-    }
-
-    fn with_capacity(capacity: usize) -> Self {
-        Self { names: Vec::with_capacity(capacity), values: Vec::with_capacity(capacity) }
-    }
-
-    /// Adds a field whose name comes after all others.
-    fn push(&mut self, name: Name, value: Value) {
-        self.names.push(name);
-        self.values.push(value);
+        self.entries.iter().map(|entry| (entry.name.as_ref(), &entry.value))
     }
 
     /// Where `name` is, or where it belongs.
     fn place(&self, start: u64, name: &str) -> Result<usize, usize> {
-        self.names
+        self.entries
             .binary_search_by(|found| found.start.cmp(&start).then_with(|| found.name.as_ref().cmp(name)))
     }
 }
 
-impl Name {
-    fn new(name: FieldName) -> Self {
-        Self { start: start_of(&name), name }
+impl Entry {
+    fn new(name: FieldName, value: Value) -> Self {
+        Self { start: start_of(&name), name, value }
     }
 }
 
@@ -140,17 +121,17 @@ impl Index<&str> for Fields {
 impl<N: Into<FieldName>> FromIterator<(N, Value)> for Fields {
     /// Of a name that occurs twice, the last value counts.
     fn from_iter<I: IntoIterator<Item = (N, Value)>>(entries: I) -> Self {
-        let entries = entries.into_iter().map(|(name, value)| (Name::new(name.into()), value));
-        let mut entries: Vec<(Name, Value)> = entries.collect();
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let mut fields = Self::with_capacity(entries.len());
-        for (name, value) in entries {
-            match fields.names.last() == Some(&name) {
-                true => *fields.values.last_mut().expect("each name has a value") = value,
-                false => fields.push(name, value),
+        let entries = entries.into_iter().map(|(name, value)| Entry::new(name.into(), value));
+        let mut entries: Vec<Entry> = entries.collect();
+        entries.sort_by(|one, other| (one.start, &one.name).cmp(&(other.start, &other.name)));
+        entries.dedup_by(|next, kept| {
+            let is_same = next.name == kept.name;
+            if is_same {
+                std::mem::swap(&mut next.value, &mut kept.value);
             }
-        }
-        fields
+            is_same
+        });
+        Self { entries }
     }
 }
 
@@ -162,8 +143,7 @@ impl From<Map<String, Value>> for Fields {
 
 impl From<Fields> for Map<String, Value> {
     fn from(fields: Fields) -> Self {
-        let names = fields.names.into_iter().map(|name| name.name.into_owned());
-        names.zip(fields.values).collect()
+        fields.entries.into_iter().map(|entry| (entry.name.into_owned(), entry.value)).collect()
     }
 }
 

@@ -54,7 +54,7 @@ impl LayoutTemplate {
 
     /// The folder of a row with this event time and these fields, without a slash at either end.
     pub fn render<'v>(&self, time: EventTime, field: impl Fn(&str) -> Option<&'v Value>) -> String {
-        let mut folder = String::with_capacity(FOLDER_BYTES);
+        let mut folder = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(text) => folder.push_str(text),
@@ -270,9 +270,6 @@ const RESERVED_FOLDERS: [&str; 1] = ["state"];
 const SHOWN_CHARS_MAX: usize = 80;
 const SHAPE_BYTES_MAX: usize = 200;
 const VALUES_MAX: usize = 8;
-
-/// Room for most folders.
-const FOLDER_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

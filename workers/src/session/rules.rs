@@ -44,7 +44,7 @@ impl SessionRules {
 /// 0x1B before each, so that no two lists of equal length have the same key.
 #[must_use]
 pub fn session_key<'v>(values: impl IntoIterator<Item = &'v str>) -> String {
-    let mut key = String::with_capacity(KEY_BYTES);
+    let mut key = String::new();
     for (index, value) in values.into_iter().enumerate() {
         if index > 0 {
             key.push(char::from(UNIT_SEPARATOR));
@@ -76,8 +76,6 @@ pub fn session_uuid(key: &str, first_event_id: &str) -> Uuid {
 const NAMESPACE: Uuid = Uuid::from_bytes(*b"leasehold-sessio");
 const UNIT_SEPARATOR: u8 = 0x1f;
 const ESCAPE: u8 = 0x1b;
-/// Room for most keys.
-const KEY_BYTES: usize = 192;
 const MARKS: [char; 2] = [UNIT_SEPARATOR as char, ESCAPE as char];
 
 #[cfg(test)]
