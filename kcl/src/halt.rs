@@ -40,6 +40,18 @@ impl HaltReason {
 /// A row of 1 KB costs one write unit; a reason of this size leaves room for the rest of most rows.
 const ROW_TEXT_BYTES_MAX: usize = 512;
 
+impl HaltKind {
+    /// The kind of a reason as a lease row tells it; `None` if another release wrote it.
+    #[must_use]
+    pub fn of_row_text(text: &str) -> Option<Self> {
+        let (kind, _) = text.split_once(": ")?;
+        Self::ALL.into_iter().find(|known| known.to_string() == kind)
+    }
+
+    const ALL: [Self; 5] =
+        [Self::Conflict, Self::Unreplayable, Self::StateTooLarge, Self::StateMissing, Self::Contract];
+}
+
 impl fmt::Display for HaltReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.kind, self.detail)
@@ -55,5 +67,20 @@ impl fmt::Display for HaltKind {
             Self::StateMissing => "state missing",
             Self::Contract => "processor contract broken",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_tells_the_kind_and_as_much_of_the_reason_as_fits() {
+        for kind in HaltKind::ALL {
+            let text = HaltReason { kind, detail: "ü: ".repeat(300) }.row_text();
+            assert!(text.len() <= ROW_TEXT_BYTES_MAX);
+            assert_eq!(HaltKind::of_row_text(&text), Some(kind));
+        }
+        assert_eq!(HaltKind::of_row_text("something new: x"), None);
     }
 }

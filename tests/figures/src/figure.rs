@@ -229,7 +229,8 @@ third
     fn json_has_bar_value_and_verdict() {
         let mut report = report();
         report.add("one", 1.25, Ok(vec![figure(Bar::AtMost(1.0), 0.25)]));
-        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&report.json().expect("a report is JSON")).expect("JSON");
         assert_eq!(json["machine"]["cores"], 4);
         assert_eq!(json["rows"][0]["bar"]["at_most"], 1.0);
         assert_eq!(json["rows"][0]["value"], 0.25);

@@ -12,16 +12,26 @@ use crate::shell;
 #[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) name: &'static str,
-    /// What is built before anything runs, if the layer does not build by itself.
-    build: &'static [&'static str],
-    command: &'static [&'static str],
-    /// Environment of an ordinary and of a long run.
-    environment: &'static [(&'static str, &'static str)],
-    long_environment: &'static [(&'static str, &'static str)],
-    long_arguments: Option<&'static [&'static str]>,
+    how: How,
     pub(crate) properties: &'static [&'static str],
-    /// It runs beside the others: it waits for clocks, not for cores.
-    pub(crate) waits_most_of_its_time: bool,
+}
+
+/// What a layer runs.
+#[derive(Debug)]
+enum How {
+    /// Tests of the workspace, chosen by target and not by package: so all layers share the dependencies as `cargo test
+    /// --workspace` has built them, where each package alone would build its own.
+    Tests { selection: &'static [&'static str], size: Option<Size> },
+    /// Real processes, for so many minutes.
+    Processes { minutes: &'static str, long_minutes: &'static str },
+}
+
+/// How much a layer runs, by a variable of the environment.
+#[derive(Debug)]
+struct Size {
+    variable: &'static str,
+    ordinary: &'static str,
+    long: &'static str,
 }
 
 /// What a layer found.
@@ -36,27 +46,36 @@ pub(crate) struct LayerRun {
 }
 
 impl Layer {
-    /// Builds what the layer needs while nothing else runs.
+    /// Whether it runs beside the others: it waits for clocks, not for cores.
+    pub(crate) const fn waits_most_of_its_time(&self) -> bool {
+        matches!(self.how, How::Processes { .. })
+    }
+
+    /// Builds what runs outside of cargo, while nothing else runs.
     pub(crate) fn build(&self, root: &Path) -> anyhow::Result<()> {
-        if !self.build.is_empty() && !shell::run(root, self.build, &[], Some(self.name))?.is_success {
+        if self.waits_most_of_its_time()
+            && !shell::run(root, &BUILD_PROCESSES, &[], Some(self.name))?.is_success
+        {
             bail!("layer {} cannot be built", self.name);
         }
         Ok(())
     }
 
     pub(crate) fn run(&self, root: &Path, is_long: bool) -> anyhow::Result<LayerRun> {
-        let environment = if is_long { self.long_environment } else { self.environment };
-        let program = shell::target_folder(root).join("debug").join(self.command[0]);
-        let program = program.to_string_lossy();
-        let mut words = self.command.to_vec();
-        if !self.build.is_empty() {
-            words[0] = &program;
-        }
-        if is_long && let Some(arguments) = self.long_arguments {
-            words.truncate(1);
-            words.extend(arguments);
-        }
-        let finished = shell::run(root, &words, environment, Some(self.name))?;
+        let finished = match &self.how {
+            How::Tests { selection, size } => {
+                let words = [&["cargo", "test", "--workspace"], *selection].concat();
+                let size = size
+                    .as_ref()
+                    .map(|size| (size.variable, if is_long { size.long } else { size.ordinary }));
+                shell::run(root, &words, size.as_slice(), Some(self.name))?
+            }
+            How::Processes { minutes, long_minutes } => {
+                let program = shell::target_folder(root).join("debug/leasehold-soak");
+                let minutes = if is_long { long_minutes } else { minutes };
+                shell::run(root, &[&program.to_string_lossy(), minutes], &[], Some(self.name))?
+            }
+        };
         Ok(LayerRun {
             name: self.name,
             properties: self.properties,
@@ -93,118 +112,70 @@ fn amount(output: &str) -> String {
 /// By these words a test says how much it ran.
 const RAN: &str = "proof: ran ";
 
-/// The safety properties of leases, as the oracles name them.
-const LEASE_PROPERTIES: &[&str] = &[
-    "S1",
-    "S2",
-    "S3",
-    "S4",
-    "S5",
-    "S6",
-    "intent",
-    "token",
-    "nonce",
-    "one write",
-    "plan",
-    "trace",
-    "contract",
-    "liveness",
-];
+const BUILD_PROCESSES: [&str; 7] =
+    ["cargo", "build", "--workspace", "--bin", "leasehold", "--bin", "leasehold-soak"];
 
-/// All layers, from the smallest world to real processes. They are chosen by target and not by package: so all of them share
-/// the dependencies as `cargo test --workspace` has built them, where each package alone would build its own.
+/// All layers, from the smallest world to real processes.
 pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         name: "exhaustive",
-        build: &[],
-        command: &["cargo", "test", "--workspace", "--test", "exhaustive", "--", "--nocapture"],
-        environment: &[],
-        long_environment: &[("LEASEHOLD_TICKS", "4")],
-        long_arguments: None,
+        how: How::Tests {
+            selection: &["--test", "exhaustive", "--", "--nocapture"],
+            size: Some(Size { variable: "LEASEHOLD_TICKS", ordinary: "3", long: "4" }),
+        },
         properties: &["S1", "S2", "S4", "S5", "S6", "intent", "token", "nonce", "one write", "contract"],
-        waits_most_of_its_time: false,
     },
     Layer {
         name: "schedules",
-        build: &[],
-        command: &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--test",
-            "schedules",
-            "--test",
-            "boundaries",
-            "--",
-            "--nocapture",
+        how: How::Tests {
+            selection: &["--test", "schedules", "--test", "boundaries", "--", "--nocapture"],
+            size: Some(Size { variable: "LEASEHOLD_SCHEDULES", ordinary: "5000", long: "100000" }),
+        },
+        properties: &[
+            "S1",
+            "S2",
+            "S3",
+            "S4",
+            "S5",
+            "S6",
+            "intent",
+            "token",
+            "nonce",
+            "one write",
+            "plan",
+            "trace",
+            "contract",
+            "outcome",
+            "liveness",
         ],
-        environment: &[("LEASEHOLD_SCHEDULES", "5000")],
-        long_environment: &[("LEASEHOLD_SCHEDULES", "100000")],
-        long_arguments: None,
-        properties: LEASE_PROPERTIES,
-        waits_most_of_its_time: false,
     },
     Layer {
         name: "rules",
-        build: &[],
-        command: &["cargo", "test", "--workspace", "--lib", "coordinator"],
-        environment: &[],
-        long_environment: &[],
-        long_arguments: None,
+        how: How::Tests { selection: &["--lib", "coordinator"], size: None },
         properties: &["S1", "liveness", "hand-over"],
-        waits_most_of_its_time: false,
     },
     Layer {
         name: "workers",
-        build: &[],
-        command: &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--test",
-            "seeds",
-            "--test",
-            "directed",
-            "--test",
-            "planted",
-            "--",
-            "--nocapture",
-        ],
-        environment: &[],
-        long_environment: &[("LEASEHOLD_SEEDS", "2000")],
-        long_arguments: None,
+        how: How::Tests {
+            selection: &["--test", "seeds", "--test", "directed", "--test", "planted", "--", "--nocapture"],
+            size: Some(Size { variable: "LEASEHOLD_SEEDS", ordinary: "64", long: "2000" }),
+        },
         properties: &["S1", "S2", "S3", "S4", "S5", "S6", "liveness", "hand-over"],
-        waits_most_of_its_time: false,
     },
     Layer {
         name: "exactly once",
-        build: &[],
-        command: &["cargo", "test", "--workspace", "--lib", "process::tests", "--", "--nocapture"],
-        environment: &[],
-        long_environment: &[],
-        long_arguments: None,
+        how: How::Tests { selection: &["--lib", "process::tests", "--", "--nocapture"], size: None },
         properties: &["exactly once", "intent"],
-        waits_most_of_its_time: false,
     },
     Layer {
         name: "hostile input",
-        build: &[],
-        command: &["cargo", "test", "--workspace", "--test", "replay"],
-        environment: &[],
-        long_environment: &[],
-        long_arguments: None,
+        how: How::Tests { selection: &["--test", "replay"], size: None },
         properties: &["no panic, bounded memory"],
-        waits_most_of_its_time: false,
     },
     Layer {
         name: "processes",
-        build: &["cargo", "build", "--workspace", "--bin", "leasehold", "--bin", "leasehold-soak"],
-        command: &["leasehold-soak", "3"],
-        environment: &[],
-        long_environment: &[],
-        long_arguments: Some(&["30"]),
+        how: How::Processes { minutes: "3", long_minutes: "30" },
         properties: &["exactly once", "order per key"],
-        waits_most_of_its_time: true,
     },
 ];
 

@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let begun = Instant::now();
     let (in_background, in_turn): (Vec<&Layer>, Vec<&Layer>) =
-        layers.into_iter().partition(|layer| layer.waits_most_of_its_time);
+        layers.into_iter().partition(|layer| layer.waits_most_of_its_time());
     for layer in &in_background {
         layer.build(&root)?;
     }

@@ -82,17 +82,16 @@ impl Verdict {
 }
 
 impl Planting {
-    /// Copies what git knows of the tree at `root`, changed files as they are; files of an earlier copy that are the same
-    /// stay untouched, so that cargo does not build them again.
+    /// Copies what git knows of the tree at `root`, changed files as they are. Files of an earlier copy that are the same
+    /// stay untouched, so that cargo does not build them again; those that the tree no longer has are removed.
     pub(crate) fn in_copy_of(root: &Path) -> anyhow::Result<Self> {
         let target = shell::target_folder(root);
         let copy = target.join("planted");
         let words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let listed = shell::run(root, &words, &[], None)?;
         ensure!(listed.is_success, "git does not list the files of {}: {}", root.display(), listed.output);
-        let names: BTreeSet<&str> =
-            listed.output.trim_end().split('\0').filter(|name| !name.is_empty()).collect();
-        for name in names {
+        let mut kept = BTreeSet::new();
+        for name in listed.output.trim_end().split('\0').filter(|name| !name.is_empty()) {
             let (from, to) = (root.join(name), copy.join(name));
             let Ok(content) = std::fs::read(&from) else { continue };
             if std::fs::read(&to).ok().as_ref() != Some(&content) {
@@ -100,7 +99,9 @@ impl Planting {
                 std::fs::write(&to, content)
                     .with_context(|| format!("{} cannot be written", to.display()))?;
             }
+            kept.insert(to);
         }
+        remove_others(&copy, &kept).with_context(|| format!("{} cannot be cleaned", copy.display()))?;
         Ok(Self { copy, target: target.to_string_lossy().into_owned() })
     }
 
@@ -154,5 +155,35 @@ impl Planting {
     }
 }
 
+/// Removes the files below `folder` that are not among `kept`.
+fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_others(&entry.path(), kept)?;
+        } else if !kept.contains(&entry.path()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// A bug may also show as a test that never ends.
 const SECONDS_MAX: &str = "240";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_tree_no_longer_has_leaves_the_copy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (stays, goes) = (folder.path().join("a/stays"), folder.path().join("a/goes"));
+        std::fs::create_dir_all(folder.path().join("a")).expect("a folder");
+        for file in [&stays, &goes] {
+            std::fs::write(file, "x").expect("a file");
+        }
+        remove_others(folder.path(), &BTreeSet::from([stays.clone()])).expect("removed");
+        assert_eq!((stays.exists(), goes.exists()), (true, false));
+    }
+}

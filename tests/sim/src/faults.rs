@@ -307,10 +307,9 @@ impl World {
         for number in sent {
             self.apply_request(number)?;
         }
-        let mut late = BTreeMap::new();
-        std::mem::swap(&mut late, &mut self.replies);
+        let answers = std::mem::take(&mut self.replies).into_iter();
         let (late, others): (BTreeMap<u64, Answer>, _) =
-            late.into_iter().partition(|(_, answer)| of_slot(&answer.author));
+            answers.partition(|(_, answer)| of_slot(&answer.author));
         self.replies = others;
         self.stall(slot, delay);
         self.run_until(self.now + delay)?;

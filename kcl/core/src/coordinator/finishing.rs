@@ -36,23 +36,10 @@ impl Coordinator {
         reply: &StoreReply,
         now: Millis,
     ) {
-        let exists = match reply {
-            StoreReply::Applied(lease) => {
-                self.outbox.event(Event::LeaseCreated { key: lease.key.clone() });
-                true
-            }
-            StoreReply::Refused(row) => row.is_some(),
-            StoreReply::Lease(_)
-            | StoreReply::Table(_)
-            | StoreReply::Owned(_)
-            | StoreReply::Done
-            | StoreReply::Lock(_)
-            | StoreReply::LockWritten
-            | StoreReply::LockRefused(_)
-            | StoreReply::Roster(_)
-            | StoreReply::Throttled
-            | StoreReply::Unknown => false,
-        };
+        if let StoreReply::Applied(lease) = reply {
+            self.outbox.event(Event::LeaseCreated { key: lease.key.clone() });
+        }
+        let exists = matches!(reply, StoreReply::Applied(_) | StoreReply::Refused(Some(_)));
         let Some(held) = self.held(key) else { return };
         let Some(finishing) = held.finishing.as_mut() else { return };
         if exists {

@@ -27,35 +27,21 @@ use consume::ConsumeTask;
 /// All measurements of this module.
 pub(crate) fn measurements() -> Vec<Measurement> {
     vec![
-        Measurement {
-            name: "throughput-300x4",
-            measure: |context| Box::pin(throughput::measure(context, 300, 4)),
-        },
-        Measurement {
-            name: "throughput-300x8",
-            measure: |context| Box::pin(throughput::measure(context, 300, 8)),
-        },
-        Measurement {
-            name: "throughput-600x4",
-            measure: |context| Box::pin(throughput::measure(context, 600, 4)),
-        },
-        Measurement {
-            name: "throughput-600x8",
-            measure: |context| Box::pin(throughput::measure(context, 600, 8)),
-        },
-        Measurement {
-            name: "throughput-1000x4",
-            measure: |context| Box::pin(throughput::measure(context, 1000, 4)),
-        },
-        Measurement {
-            name: "throughput-1000x8",
-            measure: |context| Box::pin(throughput::measure(context, 1000, 8)),
-        },
+        throughput::<300, 4>("throughput-300x4"),
+        throughput::<300, 8>("throughput-300x8"),
+        throughput::<600, 4>("throughput-600x4"),
+        throughput::<600, 8>("throughput-600x8"),
+        throughput::<1000, 4>("throughput-1000x4"),
+        throughput::<1000, 8>("throughput-1000x8"),
         Measurement { name: "server-calls", measure: |context| Box::pin(server_calls::measure(context)) },
         Measurement { name: "server-memory", measure: |context| Box::pin(server_memory::measure(context)) },
         Measurement { name: "local-start", measure: |context| Box::pin(local_start::measure(context)) },
         Measurement { name: "weblog", measure: |context| Box::pin(weblog::measure(context)) },
     ]
+}
+
+fn throughput<const RECORD_BYTES: usize, const SHARDS: usize>(name: &'static str) -> Measurement {
+    Measurement { name, measure: |context| Box::pin(throughput::measure(context, RECORD_BYTES, SHARDS)) }
 }
 
 /// What a child of these measurements does.

@@ -39,7 +39,7 @@ impl Decision {
                 lease.key
             ));
         }
-        if self == Self::AcceptExisting && !reason.starts_with(&HaltKind::Conflict.to_string()) {
+        if self == Self::AcceptExisting && HaltKind::of_row_text(reason) != Some(HaltKind::Conflict) {
             return Some(format!(
                 "shard {} found no conflicting object that could be accepted: {reason}; use --retry, --rewrite or \
                  --record-gap",
