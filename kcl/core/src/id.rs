@@ -91,6 +91,22 @@ impl LeaseCounter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 
+impl Generation {
+    /// A generation that no row had before: the wall clock in milliseconds and, below it, 11 bits of the process's random
+    /// `seed`, but always more than `after`.
+    ///
+    /// The clock alone does not do: a row may be deleted and created again, or created by two leaders, within a millisecond.
+    /// The value stays below 2^53, which every reader of JSON keeps exactly, until the year 2109.
+    #[must_use]
+    pub fn minted(epoch_millis: u64, seed: u64, after: Self) -> Self {
+        let seed = seed & ((1 << Self::SEED_BITS) - 1);
+        let clock = epoch_millis.saturating_mul(1 << Self::SEED_BITS);
+        Self((clock | seed).max(after.0.saturating_add(1)))
+    }
+
+    const SEED_BITS: u32 = 11;
+}
+
 /// Number of a batch within a generation: one more per commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchOrdinal(pub u64);
@@ -156,6 +172,18 @@ mod tests {
         assert!(ShardId::new("").is_err());
         assert!(WorkerId::new("w".repeat(1025)).is_err());
         assert_eq!(ShardId::new("shardId-000000000000").expect("valid").as_str(), "shardId-000000000000");
+    }
+
+    #[test]
+    fn a_generation_rises_and_differs_between_processes_of_one_millisecond() {
+        let now = 1_800_000_000_000;
+        let first = Generation::minted(now, 0xffff_0001, Generation::default());
+        assert_ne!(first, Generation::minted(now, 0xffff_0002, Generation::default()));
+        assert!(Generation::minted(now + 1, 0, Generation::default()) > first);
+        let again = Generation::minted(now, 0xffff_0001, first);
+        assert_eq!(again.0, first.0 + 1);
+        assert!(Generation::minted(4_000_000_000_000, u64::MAX, first).0 < 1 << 53);
+        assert_eq!(Generation::minted(u64::MAX, 0, first).0, u64::MAX);
     }
 
     #[test]

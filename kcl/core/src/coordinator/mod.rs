@@ -46,6 +46,7 @@ pub struct Coordinator {
     me: WorkerId,
     seed: u64,
     nonces_made: u64,
+    minted: Generation,
     /// This incarnation, as `lhHolder` names it.
     holder: Nonce,
     outbox: Outbox,
@@ -92,6 +93,7 @@ impl Coordinator {
             me,
             seed,
             nonces_made: 0,
+            minted: Generation::default(),
             holder: Nonce(u128::from(seed) << 64),
             outbox: Outbox::default(),
             tenures: BTreeMap::new(),
@@ -295,10 +297,11 @@ impl Coordinator {
         self.settings.epoch_millis_at_zero.saturating_add(now.0)
     }
 
-    /// A generation that no earlier row had: the wall clock, but more than the row's own.
-    fn minted_generation(&self, lease: Option<&Lease>, now: Millis) -> Generation {
-        let after = lease.map_or(0, |lease| lease.own.generation.0.saturating_add(1));
-        Generation(self.epoch_millis(now).max(after))
+    /// A generation that no earlier row had: more than the given row's, and than each that this process minted.
+    fn minted_generation(&mut self, lease: Option<&Lease>, now: Millis) -> Generation {
+        let after = lease.map_or(self.minted, |lease| lease.own.generation.max(self.minted));
+        self.minted = Generation::minted(self.epoch_millis(now), self.seed, after);
+        self.minted
     }
 
     /// Writes this worker's row; each second at first, so that a leader soon knows it for alive.

@@ -55,7 +55,8 @@ impl Decision {
             Self::AcceptExisting => LeaseWrite::resolve(lease, Some(Resolution::AcceptExisting), nonce),
             Self::RecordGap => LeaseWrite::resolve(lease, Some(Resolution::RecordGap), nonce),
             Self::Rewrite => {
-                let generation = Generation(now_epoch_millis.max(lease.own.generation.0 + 1));
+                let seed = (nonce.0 & u128::from(u64::MAX)) as u64;
+                let generation = Generation::minted(now_epoch_millis, seed, lease.own.generation);
                 LeaseWrite::rewrite(lease, generation, nonce)
             }
         }
