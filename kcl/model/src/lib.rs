@@ -65,6 +65,7 @@ pub use api::*;
 pub use error::{KinesisError, Result};
 pub use kinesis::Kinesis;
 pub use metrics::{Metric, MetricsMinute, Statistic, StreamMetrics};
+pub use reshard::uniform_ranges;
 pub use settings::{ControlPlane, Limits, Settings, WhenFull};
 pub use subscription::{Subscription, SubscriptionStep};
 pub use time::EpochMillis;

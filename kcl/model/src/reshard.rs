@@ -24,8 +24,8 @@ pub(crate) fn plan(open: &[HashKeyRange], target: u32) -> Plan {
     }
 }
 
-/// `count` equal ranges, the first keys being `index * 2^128 / count` rounded down.
-pub(crate) fn uniform_ranges(count: u32) -> impl Iterator<Item = HashKeyRange> {
+/// The ranges of `count` equal shards as `UpdateShardCount` makes them: the first keys are `index * 2^128 / count` rounded down.
+pub fn uniform_ranges(count: u32) -> impl Iterator<Item = HashKeyRange> {
     (0..count).map(move |index| {
         let end =
             if index + 1 == count { HashKey(u128::MAX) } else { HashKey(boundary(index + 1, count).0 - 1) };

@@ -1,0 +1,29 @@
+//! Plans and changes the shards of a Kinesis stream: how many there are and where their hash ranges begin.
+//!
+//! One pure function decides, everything else only chooses when to call it and carries out what it says:
+//!
+//! ```text
+//!   CloudWatch ─┐                                         ┌─▶ UpdateShardCount
+//!   workers ────┼─▶ Observation ─┐                        │
+//!   traces ─────┘                ├─▶ plan(…) ─▶ Plan ─▶ executor ─▶ SplitShard, MergeShards
+//!   calls made ───▶ Ledger ──────┤      │                 │
+//!   settings ─────▶ Policy ──────┘      └─▶ reasons       └─▶ journal, audit
+//!        ▲
+//!   alarms, timers, operators: "look at the stream"
+//! ```
+//!
+//! - [`Boundaries`] are what a layout of shards is, apart from the shards' names; [`Layout`] has the names, too.
+//! - [`LoadMap`] says how the load lies on the hash space, so that a layout can be judged before it exists.
+//! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
+//! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
+
+mod plan;
+mod policy;
+mod signal;
+mod stream;
+
+pub use kinesis_model::EpochMillis;
+pub use plan::{Action, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step};
+pub use policy::{Policy, PolicyProblem, ShardLimits};
+pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
+pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};
