@@ -20,10 +20,12 @@
 mod plan;
 mod policy;
 mod signal;
+mod simulate;
 mod stream;
 
 pub use kinesis_model::EpochMillis;
 pub use plan::{Action, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step};
 pub use policy::{Policy, PolicyProblem, ShardLimits};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
+pub use simulate::{KeySchedule, MinuteLoad, Trace};
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};
