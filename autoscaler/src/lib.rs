@@ -24,7 +24,7 @@ mod simulate;
 mod stream;
 
 pub use kinesis_model::EpochMillis;
-pub use plan::{Action, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step};
+pub use plan::{Action, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step, partition};
 pub use policy::{Policy, PolicyProblem, ShardLimits};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
 pub use simulate::{KeySchedule, MinuteLoad, Trace};

@@ -2,6 +2,7 @@
 
 mod ledger;
 mod outcome;
+pub mod partition;
 
 pub use ledger::{Ledger, LedgerCall, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};

@@ -36,7 +36,7 @@ impl LoadMap {
 
     /// The map of weights of any unit: each segment from its first key to the next one's, and single keys on top of them.
     ///
-    /// Weights that are negative or not finite count as nothing. Without any weight the map is [`LoadMap::even`].
+    /// Weights of the same key add up. Weights that are negative or not finite count as nothing. Without any weight the map is [`LoadMap::even`].
     #[must_use]
     pub fn new(
         segments: impl IntoIterator<Item = (HashKey, f64)>,
@@ -48,6 +48,13 @@ impl LoadMap {
         segments.sort_by_key(|&(key, _)| key);
         heavy.retain(|&(_, weight)| weight > 0.0);
         heavy.sort_by_key(|&(key, _)| key);
+        for list in [&mut segments, &mut heavy] {
+            list.dedup_by(|next, kept| {
+                let is_same = next.0 == kept.0;
+                kept.1 += if is_same { next.1 } else { 0.0 };
+                is_same
+            });
+        }
         let even: f64 = segments.iter().map(|&(_, weight)| weight).sum();
         let total = even + heavy.iter().map(|&(_, weight)| weight).sum::<f64>();
         if total <= 0.0 {
@@ -124,6 +131,13 @@ impl LoadMap {
         self.heavy.iter().map(|&(heavy, _)| heavy)
     }
 
+    /// The keys between which the load is even, in no order: where segments begin, and each heavy key and the key after it.
+    pub(crate) fn breakpoints(&self) -> impl Iterator<Item = HashKey> + '_ {
+        let segments = self.segments.iter().map(|&(start, _)| start);
+        let lumps = self.heavy.iter().map(|(heavy, _)| heavy.hash);
+        segments.chain(lumps.clone()).chain(lumps.filter_map(|hash| hash.0.checked_add(1).map(HashKey)))
+    }
+
     /// How many segments the map is made of.
     #[must_use]
     pub fn segment_count(&self) -> usize {
@@ -164,6 +178,14 @@ mod tests {
         let map = LoadMap::new([(HashKey(0), 3.0)], [(HashKey(1 << 127), 1.0)]);
         let shares = map.shares(&Boundaries::new([HashKey(1 << 127), HashKey((1 << 127) + 1)]));
         assert!((shares[0] - 0.375).abs() < 1e-9 && (shares[1] - 0.25).abs() < 1e-9, "{shares:?}");
+    }
+
+    #[test]
+    fn weights_of_one_key_add_up() {
+        let key = HashKey(1 << 127);
+        let twice = LoadMap::new([(key, 1.0), (key, 2.0)], [(key, 3.0), (key, 4.0)]);
+        assert_eq!(twice, LoadMap::new([(key, 3.0)], [(key, 7.0)]));
+        assert_eq!(twice.below(key), 0.0);
     }
 
     #[test]
