@@ -24,8 +24,10 @@ mod simulate;
 mod stream;
 
 pub use kinesis_model::EpochMillis;
-pub use plan::{Action, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step, partition};
-pub use policy::{Policy, PolicyProblem, ShardLimits};
+pub use plan::{
+    Action, Change, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step, partition, plan,
+};
+pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
 pub use simulate::{KeySchedule, MinuteLoad, Trace};
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

@@ -1,8 +1,161 @@
-//! What is to be done with a stream, and why.
+//! What is to be done with a stream, and why: one pure function.
+//!
+//! ```text
+//!   Observation ─▶ Demand (shards) ─┐          too full     ┌─▶ grow::choose   ┐ candidates, priced in shard-hours
+//!   LoadMap ────▶ greatest share ───┴─▶ utilisation ────────┤                  ├─▶ cheapest, best rejected
+//!   Ledger ─────▶ quota left, pauses        too empty ──────┴─▶ shrink::choose ┘           │
+//!   Policy ─────▶ bounds                                                         withheld? ▼ Plan
+//! ```
+//!
+//! A layout carries `1 / greatest share` shards' worth, not as many as it has shards: under an even load the widest shard
+//! binds, under a skewed one the shard of the heavy keys. Every candidate is judged by that figure.
+//!
+//! Nothing here calls anything, waits or remembers: the ledger and the clock are arguments.
 
+mod candidate;
+mod demand;
+mod grow;
 mod ledger;
 mod outcome;
 pub mod partition;
+mod price;
+mod shrink;
 
-pub use ledger::{Ledger, LedgerCall, Origin};
+use candidate::Candidate;
+use demand::Demand;
+pub use ledger::{Change, Ledger, LedgerCall, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};
+use partition::steps_between;
+
+use crate::{ApplicationLag, Boundaries, EpochMillis, LoadMap, Observation, Policy, StreamState};
+
+/// Decides what to do with the stream at `now`.
+///
+/// The answer is [`Action::Nothing`] whenever a reading that the decision needs is unknown, the stream cannot be changed,
+/// or a bound forbids it; the decision then names what bound it and what would have been done otherwise.
+#[must_use]
+pub fn plan(observation: &Observation, ledger: &Ledger, policy: &Policy, now: EpochMillis) -> Plan {
+    let Some(demand) = Demand::of(observation, policy, now) else {
+        return Plan::unknown(
+            observation,
+            "a reading of IncomingBytes or IncomingRecords of the last 10 minutes",
+        );
+    };
+    let even = LoadMap::even();
+    let situation = Situation {
+        observation,
+        ledger,
+        policy,
+        now,
+        demand,
+        map: observation.load_map.as_ref().unwrap_or(&even),
+    };
+    let mut plan = situation.decide();
+    if policy.is_paused {
+        plan = plan.withheld(Constraint::Withheld { by: "is_paused" });
+    }
+    match observation.state {
+        StreamState::Active => plan,
+        StreamState::Changing | StreamState::Deleting => plan.withheld(Constraint::NotActive),
+        StreamState::OnDemand => plan.withheld(Constraint::Withheld { by: "the stream's on-demand mode" }),
+    }
+}
+
+/// Everything that a decision looks at.
+struct Situation<'a> {
+    observation: &'a Observation,
+    ledger: &'a Ledger,
+    policy: &'a Policy,
+    now: EpochMillis,
+    demand: Demand,
+    map: &'a LoadMap,
+}
+
+impl Situation<'_> {
+    fn decide(&self) -> Plan {
+        let current = self.observation.layout.boundaries();
+        let utilisation = self.utilisation(&current, self.demand.now);
+        if let Some(plan) = self.go_on(&current) {
+            return plan;
+        }
+        if current.count() < self.shards_min()
+            || utilisation > self.policy.grow_above
+            || self.demand.rejected_share > REJECTED_SHARE_MAX
+        {
+            grow::choose(self, &current)
+        } else {
+            shrink::choose(self, &current)
+        }
+    }
+
+    /// Goes on with a layout that is being reached step by step, as long as it still carries the demand.
+    fn go_on(&self, current: &Boundaries) -> Option<Plan> {
+        let target = self.ledger.reshaping.as_ref().filter(|&target| target != current)?;
+        let carries = self.utilisation(target, self.demand.recent_max) <= self.policy.grow_above;
+        let merges_more = target.count() < current.count();
+        if !carries || (merges_more && self.lag().is_some()) {
+            return None;
+        }
+        let share_max = self.policy.grow_above / self.demand.recent_max.max(f64::MIN_POSITIVE);
+        let steps = steps_between(current, target, self.map, share_max);
+        let candidate = Candidate::reshape(self, current, target.clone(), steps);
+        let constraint = if merges_more { Constraint::Surplus } else { Constraint::Overload };
+        let rejected = Rejected { action: Action::Nothing, reason: "a layout is half reached".to_owned() };
+        Some(self.answer(current, Some(candidate), constraint, Some(rejected)))
+    }
+
+    fn answer(
+        &self,
+        current: &Boundaries,
+        chosen: Option<Candidate>,
+        constraint: Constraint,
+        rejected: Option<Rejected>,
+    ) -> Plan {
+        let scales =
+            chosen.as_ref().is_some_and(|candidate| matches!(candidate.action, Action::Scale { .. }));
+        let after = chosen.as_ref().map_or_else(|| self.map.greatest_share(current), |c| c.greatest_share);
+        let before = self.utilisation(current, self.demand.now);
+        Plan {
+            decision: Decision {
+                constraint,
+                demand_shards: Some(self.demand.now),
+                utilisation: Some((before, after * self.demand.now)),
+                quota_left: Some(self.calls_left().saturating_sub(u32::from(scales))),
+                rejected,
+            },
+            action: chosen.map_or(Action::Nothing, |candidate| candidate.action),
+        }
+    }
+
+    /// Utilisation of the fullest shard under `demand`; 1 is the limit.
+    fn utilisation(&self, boundaries: &Boundaries, demand: f64) -> f64 {
+        self.map.greatest_share(boundaries) * demand
+    }
+
+    /// Fewest shards at the moment.
+    fn shards_min(&self) -> u32 {
+        self.policy.shards_min_at(self.now)
+    }
+
+    fn calls_left(&self) -> u32 {
+        self.policy.calls_max.saturating_sub(self.ledger.calls_used(self.now))
+    }
+
+    /// The application for whose sake nothing may be merged. Closed parents that it has not drained show as lag, too, so
+    /// their number may be unknown while the lag is known.
+    fn lag(&self) -> Option<Constraint> {
+        let is_late = |lag: &&ApplicationLag| {
+            lag.behind.is_none_or(|behind| behind > self.policy.lag_max)
+                || lag.undrained_parents.is_some_and(|parents| parents > 0)
+        };
+        let late = self.observation.applications.iter().find(is_late)?;
+        Some(Constraint::Lag { application: late.name.clone() })
+    }
+}
+
+/// Rejections beyond one record in a hundred mean that capacity is missing, whatever the minute's mean says: bursts within
+/// seconds do not show in it.
+const REJECTED_SHARE_MAX: f64 = 0.01;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kcl_core::HashKey;
 
-use crate::Boundaries;
+use crate::{Boundaries, Observation};
 
 /// The answer of the planner.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,34 @@ pub struct Plan {
     pub action: Action,
     /// Why.
     pub decision: Decision,
+}
+
+impl Plan {
+    /// Nothing, for want of a reading.
+    pub(super) fn unknown(observation: &Observation, signal: &'static str) -> Self {
+        let target = observation.layout.count().div_ceil(2);
+        let reason = "a reading that is missing is unknown, not zero".to_owned();
+        Self {
+            action: Action::Nothing,
+            decision: Decision {
+                constraint: Constraint::Unknown { signal },
+                demand_shards: None,
+                utilisation: None,
+                quota_left: None,
+                rejected: Some(Rejected { action: Action::Scale { target }, reason }),
+            },
+        }
+    }
+
+    /// The same plan, but not carried out: its action becomes the rejected one.
+    pub(super) fn withheld(self, constraint: Constraint) -> Self {
+        if self.action == Action::Nothing {
+            return self;
+        }
+        let reason = format!("{constraint}; otherwise: {}", self.decision.constraint);
+        let rejected = Some(Rejected { action: self.action, reason });
+        Self { action: Action::Nothing, decision: Decision { constraint, rejected, ..self.decision } }
+    }
 }
 
 /// What to do with the stream.
@@ -71,8 +99,8 @@ pub struct Decision {
     pub demand_shards: Option<f64>,
     /// Utilisation of the fullest shard under that demand: before, and after the action. 1 is the limit.
     pub utilisation: Option<(f64, f64)>,
-    /// Calls that the quota allows after the action.
-    pub quota_left: u32,
+    /// Calls that the policy allows after the action; unknown where nothing was weighed.
+    pub quota_left: Option<u32>,
     /// The best action that was not taken.
     pub rejected: Option<Rejected>,
 }

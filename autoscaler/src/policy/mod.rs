@@ -3,10 +3,15 @@
 //! The defaults are what `leasehold autoscale simulate --suite` shows to be good over many kinds of traffic; a stream should
 //! rarely need others than the bounds.
 
+mod schedule;
+
 use std::time::Duration;
 
+pub use schedule::{Day, WeeklySpan};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::EpochMillis;
 
 /// How one stream is to be scaled.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -36,8 +41,27 @@ pub struct Policy {
     /// How far an application may be behind before merges stop. Default 5 minutes.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub lag_max: Duration,
+    /// Most by which the shard count may grow or shrink within an hour, as a factor. Default 16: four doublings. Smaller
+    /// bounds what a wrong signal can cost.
+    pub change_per_hour_max: f64,
+    /// Nothing is changed while this is true, whatever happens. Default false.
+    pub is_paused: bool,
+    /// Times at which more shards must be there than the load asks for, as before a sale.
+    pub floors: Vec<Floor>,
+    /// Times at which nothing may be taken away or rearranged; growth goes on, because throttling is worse.
+    pub freezes: Vec<WeeklySpan>,
     /// What one shard takes and gives.
     pub limits: ShardLimits,
+}
+
+/// A least shard count for a part of each week.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// Fewest shards while it holds.
+    pub shards_min: u32,
+    /// When it holds. A reshard takes minutes, and a great step several calls, so let it begin early.
+    pub span: WeeklySpan,
 }
 
 /// What one shard takes and gives, by the AWS quotas page.
@@ -75,12 +99,30 @@ impl Default for Policy {
             shrink_pause: minutes(30),
             calls_max: 9,
             lag_max: minutes(5),
+            change_per_hour_max: 16.0,
+            is_paused: false,
+            floors: Vec::new(),
+            freezes: Vec::new(),
             limits: ShardLimits::default(),
         }
     }
 }
 
 impl Policy {
+    /// Fewest shards at `now`: the greatest of the floors that hold, at most `shards_max`.
+    #[must_use]
+    pub fn shards_min_at(&self, now: EpochMillis) -> u32 {
+        let floors =
+            self.floors.iter().filter(|floor| floor.span.contains(now)).map(|floor| floor.shards_min);
+        floors.chain([self.shards_min]).max().unwrap_or(1).min(self.shards_max)
+    }
+
+    /// Whether `now` lies in a freeze.
+    #[must_use]
+    pub fn is_frozen_at(&self, now: EpochMillis) -> bool {
+        self.freezes.iter().any(|freeze| freeze.contains(now))
+    }
+
     /// Checks the fields and how they go together.
     ///
     /// # Errors
@@ -123,6 +165,17 @@ impl Policy {
             if value < minute || value > WINDOW_MAX {
                 return problem(field, format!("{} s", value.as_secs()), "give a time from 1m to 24h");
             }
+        }
+        if !(self.change_per_hour_max.is_finite() && self.change_per_hour_max > 1.0) {
+            let remedy = "give a factor above 1";
+            return problem("change_per_hour_max", self.change_per_hour_max.to_string(), remedy);
+        }
+        let spans = self.floors.iter().map(|floor| &floor.span).chain(&self.freezes);
+        if let Some((field, value, remedy)) = spans.filter_map(WeeklySpan::problem).next() {
+            return problem(field, value, remedy);
+        }
+        if let Some(floor) = self.floors.iter().find(|floor| floor.shards_min > self.shards_max) {
+            return problem("floors.shards_min", floor.shards_min.to_string(), "give at most shards_max");
         }
         let limits = [
             ("limits.write_bytes_per_second", self.limits.write_bytes_per_second),

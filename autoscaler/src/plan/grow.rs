@@ -1,0 +1,184 @@
+//! More capacity: which way, and how much of it.
+//!
+//! Under an even load only equal ranges help, so `UpdateShardCount` or a split of every shard; under a skewed one cutting the
+//! full shards is cheaper. Both are proposed, the price decides. As calls run short, a call takes a greater step, and the
+//! last ones are kept for demand that is already rejected.
+
+use kcl_core::HashKey;
+
+use super::candidate::Candidate;
+use super::partition::{reshape, steps_between};
+use super::price::{PRICE_OF_STEP, price};
+use super::{Action, Constraint, Plan, Rejected, Situation};
+use crate::{Boundaries, LoadMap};
+
+/// The cheapest way to carry the demand.
+pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
+    let demand = situation.demand.recent_max.max(situation.demand.now);
+    let burst = if situation.demand.rejected_share > super::REJECTED_SHARE_MAX {
+        hidden_burst(situation, current)
+    } else {
+        1.0
+    };
+    let demand = demand * burst;
+    let share_max = situation.policy.aim / demand.max(f64::MIN_POSITIVE);
+    let capacity = 1.0 / situation.map.greatest_share(current);
+
+    let mut candidates = scales(situation, current, share_max);
+    candidates.extend(steps(situation, current, share_max));
+    let mut priced: Vec<_> = candidates
+        .into_iter()
+        .filter(|candidate| candidate.is_allowed(situation, current))
+        .map(|candidate| (price(situation, &candidate, demand, capacity), candidate))
+        .collect();
+    priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let mut priced = priced.into_iter();
+    let Some((cost, chosen)) = priced.next() else {
+        let rejected = Rejected {
+            action: Action::Scale { target: current.count().saturating_mul(2) },
+            reason: "no admissible layout carries more than the present one".to_owned(),
+        };
+        return situation.answer(current, None, bound(situation, current), Some(rejected));
+    };
+    let rejected = priced.next().map_or_else(
+        || Rejected { action: Action::Nothing, reason: "records are or will be rejected".to_owned() },
+        |(other, candidate)| Rejected {
+            reason: format!("it costs {other:.1} shard-hours, the chosen action {cost:.1}"),
+            action: candidate.action,
+        },
+    );
+    let constraint = diagnosis(situation, current, share_max);
+    situation.answer(current, Some(chosen), constraint, Some(rejected))
+}
+
+/// Calls of `UpdateShardCount`: to the least count that suffices, and to twice the present one.
+fn scales(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec<Candidate> {
+    let left = situation.calls_left();
+    let count = current.count();
+    let is_urgent = situation.demand.rejected_share > super::REJECTED_SHARE_MAX
+        || situation.utilisation(current, situation.demand.now) >= 1.0;
+    if left == 0 || (left <= CALLS_KEPT && !is_urgent) {
+        return Vec::new();
+    }
+    let quarter = count.div_ceil(4);
+    let quarters_min = match left {
+        0..=3 => 4,
+        4..=5 => 2,
+        _ => 1,
+    };
+    let targets =
+        (quarters_min..=4).map(|quarters| count + quarter * quarters).filter(|&target| target <= 2 * count);
+    let present = situation.map.greatest_share(current);
+    let mut scales = Vec::new();
+    for target in targets.chain([2 * count, situation.policy.shards_max.min(2 * count)]) {
+        let candidate =
+            Candidate::scale(situation, current, target.max(situation.shards_min().min(2 * count)));
+        let suffices = candidate.greatest_share <= share_max;
+        if candidate.greatest_share < present * GAIN_MIN
+            || candidate.boundaries.count() < situation.shards_min()
+        {
+            scales.push(candidate);
+        }
+        if suffices {
+            break;
+        }
+    }
+    scales
+}
+
+/// Splits of the shards that are too full, and the fewest shards that suffice by splits and merges.
+fn steps(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec<Candidate> {
+    let least = Boundaries::uniform(situation.shards_min());
+    let targets = [cut_full_shards(current, situation.map, share_max)]
+        .into_iter()
+        .chain(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0))
+        .map(|target| if target.count() < least.count() { least.clone() } else { target });
+    targets
+        .filter(|target| target != current)
+        .map(|target| {
+            let steps = steps_between(current, &target, situation.map, share_max);
+            Candidate::reshape(situation, current, target, steps)
+        })
+        .collect()
+}
+
+/// Cuts each shard that is above `share_max` into equal parts of its load; a key that is heavier alone gets a shard of its
+/// own, so that its neighbours recover.
+fn cut_full_shards(current: &Boundaries, map: &LoadMap, share_max: f64) -> Boundaries {
+    let mut target = current.clone();
+    for heavy in map.heavy_keys().filter(|heavy| heavy.share > share_max) {
+        cut(&mut target, heavy.hash);
+        if let Some(next) = heavy.hash.0.checked_add(2) {
+            cut(&mut target, HashKey(next));
+        }
+    }
+    for range in target.clone().ranges() {
+        let share = map.share(range);
+        let parts = (share / share_max).ceil().min(PARTS_MAX);
+        if parts < 2.0 || map.heavy_keys().any(|heavy| heavy.share > share_max && range.contains(heavy.hash))
+        {
+            continue;
+        }
+        let below = map.below(range.start());
+        for part in 1..parts as u32 {
+            cut(&mut target, map.quantile(below + share * f64::from(part) / parts));
+        }
+    }
+    target
+}
+
+/// Adds a boundary where Kinesis allows one: each child must hold two hash keys.
+fn cut(boundaries: &mut Boundaries, at: HashKey) {
+    let place = boundaries.index_of(at);
+    let range = boundaries.ranges().nth(place).expect("every key lies in a range");
+    if at.0 > range.start().0.saturating_add(1) && at < range.end() {
+        boundaries.split(at);
+    }
+}
+
+/// Rejections at a mean below the limit: the busiest second asks for more than the minute's mean shows.
+fn hidden_burst(situation: &Situation<'_>, current: &Boundaries) -> f64 {
+    let utilisation = situation.utilisation(current, situation.demand.now);
+    (1.0 / utilisation.max(0.25)).clamp(1.0, BURST_MAX)
+}
+
+/// Why capacity is needed.
+fn diagnosis(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Constraint {
+    let heaviest = situation.map.heavy_keys().max_by(|one, other| one.share.total_cmp(&other.share));
+    if let Some(heavy) = heaviest.filter(|heavy| heavy.share > share_max) {
+        return Constraint::HotKey { at: heavy.hash, shards: heavy.share * situation.demand.now };
+    }
+    let shares = situation.map.shares(current);
+    let mean = 1.0 / f64::from(current.count());
+    let fullest = (0..shares.len()).max_by(|&one, &other| shares[one].total_cmp(&shares[other]));
+    match fullest {
+        Some(place)
+            if mean * situation.demand.now <= situation.policy.aim && shares[place] > mean * SKEW_NOTICED =>
+        {
+            Constraint::HotShard { at: current.keys()[place] }
+        }
+        Some(_) | None => Constraint::Overload,
+    }
+}
+
+/// What keeps the stream from growing.
+fn bound(situation: &Situation<'_>, current: &Boundaries) -> Constraint {
+    if current.count() >= situation.policy.shards_max {
+        Constraint::Bounds
+    } else if situation.observation.account_shards_left.is_some_and(|left| left < current.count()) {
+        Constraint::AccountLimit
+    } else {
+        Constraint::Quota
+    }
+}
+
+/// Calls that are kept for demand that is already rejected.
+const CALLS_KEPT: u32 = 2;
+/// A layout that lowers the fullest shard's share by less is not worth a call.
+const GAIN_MIN: f64 = 0.95;
+/// A shard so much above the mean is hot.
+const SKEW_NOTICED: f64 = 1.25;
+/// Most parts of one shard: a step more is for the next plan.
+const PARTS_MAX: f64 = 16.0;
+/// How much more than its mean a minute may hide in its busiest second, for sizing.
+const BURST_MAX: f64 = 2.0;

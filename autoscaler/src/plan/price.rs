@@ -1,0 +1,62 @@
+//! What an action costs, in shard-hours, so that unlike actions can be compared.
+//!
+//! ```text
+//!   price = shards afterwards × horizon                       the capacity itself
+//!         + crowded shard-hours until demand is met × 40      records that producers lose or send again
+//!         + shards created × 0.02                             a lease row, a lineage level, a closed shard each
+//!         + share of the quota left that a call takes         dearer as the budget of 24 hours shrinks
+//! ```
+
+use std::time::Duration;
+
+use super::candidate::{Candidate, scale_duration};
+use super::{Action, Situation};
+
+/// The price of `candidate` where `demand` shards are asked for, `capacity` being there until it is done.
+pub(super) fn price(situation: &Situation<'_>, candidate: &Candidate, demand: f64, capacity: f64) -> f64 {
+    let consumers = 1.0 + f64::from(situation.observation.fan_out_consumers);
+    let kept = f64::from(candidate.boundaries.count()) * hours(HORIZON) * consumers;
+    let created = f64::from(candidate.created) * SHARD_CREATED;
+    let crowded = crowded_shard_hours(situation, candidate, demand, capacity);
+    kept + crowded * CROWDED + created + call_price(situation, candidate, demand)
+}
+
+/// Shard-hours asked for beyond what layouts carry at the aim, until the demand is met: while the candidate is on its
+/// way, and then while the stream doubles again and again.
+fn crowded_shard_hours(situation: &Situation<'_>, candidate: &Candidate, demand: f64, capacity: f64) -> f64 {
+    let missing = |capacity: f64| (demand - capacity * situation.policy.aim).max(0.0);
+    let mut crowded = missing(capacity) * hours(candidate.duration);
+    let (mut count, mut capacity) = (candidate.boundaries.count(), 1.0 / candidate.greatest_share);
+    for _ in 0..DOUBLINGS_MAX {
+        count = count.saturating_mul(2);
+        crowded += missing(capacity) * hours(scale_duration(count, true));
+        capacity *= 2.0;
+    }
+    crowded
+}
+
+/// A call is worth the growth that it may have to do later, and the dearer the fewer are left.
+fn call_price(situation: &Situation<'_>, candidate: &Candidate, demand: f64) -> f64 {
+    match candidate.action {
+        Action::Scale { .. } => {
+            let left = f64::from(situation.calls_left().max(1));
+            demand.max(1.0) / (left * left)
+        }
+        Action::Nothing | Action::Reshape { .. } => 0.0,
+    }
+}
+
+fn hours(duration: Duration) -> f64 {
+    duration.as_secs_f64() / 3600.0
+}
+
+/// How long a layout is kept, for the sake of comparison: the shrink window's order of magnitude.
+const HORIZON: Duration = Duration::from_secs(3600);
+/// Price of a shard-hour's worth of records (3.6 GB or 3.6 million) that meets crowded shards: sent again, late or lost.
+const CROWDED: f64 = 40.0;
+/// After so many doublings any demand is met that the estimate can show.
+const DOUBLINGS_MAX: u32 = 5;
+/// Price of a step beside a shard kept for the horizon: it creates one or two shards and takes half a minute.
+pub(super) const PRICE_OF_STEP: f64 = 0.05;
+/// Price of a shard that comes into being, for every consumer's sake.
+const SHARD_CREATED: f64 = 0.02;

@@ -1,0 +1,195 @@
+//! The planner by its answers.
+
+use std::time::Duration;
+
+use kcl_core::{HashKey, ShardId};
+
+use super::*;
+use crate::{Layout, Minute, OpenShard};
+
+/// A stream of `count` equal shards that was asked for `recent[0]` shards for 70 minutes and then for `recent`.
+pub(super) fn observation(count: u32, recent: &[f64]) -> Observation {
+    let before = std::iter::repeat_n(recent[0], 70);
+    let minutes = before.chain(recent.iter().copied()).enumerate().map(|(index, shards)| Minute {
+        start: EpochMillis(index as u64 * 60_000),
+        bytes: Some(shards * 60_000_000.0),
+        records: Some(shards * 30_000.0),
+        ..Minute::default()
+    });
+    Observation {
+        state: StreamState::Active,
+        layout: layout(&Boundaries::uniform(count)),
+        account_shards_left: Some(10_000),
+        fan_out_consumers: 0,
+        minutes: minutes.collect(),
+        load_map: None,
+        shards: std::collections::BTreeMap::new(),
+        applications: vec![ApplicationLag {
+            name: "reader".to_owned(),
+            behind: Some(Duration::from_secs(1)),
+            is_rising: false,
+            undrained_parents: Some(0),
+        }],
+    }
+}
+
+/// A stream that was asked for the same all the time.
+pub(super) fn steady(count: u32, shards: f64) -> Observation {
+    observation(count, &[shards])
+}
+
+/// The moment at which CloudWatch shows the last minute.
+pub(super) fn seen_at(observation: &Observation) -> EpochMillis {
+    observation.minutes.last().expect("there are minutes").start.after(Duration::from_secs(120))
+}
+
+fn layout(boundaries: &Boundaries) -> Layout {
+    let shard = |(index, range)| OpenShard {
+        id: ShardId::new(format!("shardId-{index:012}")).expect("valid"),
+        range,
+    };
+    Layout::new(boundaries.ranges().enumerate().map(shard).collect()).expect("covers")
+}
+
+fn planned(observation: &Observation) -> Plan {
+    planned_by(observation, &Ledger::default(), &Policy::default())
+}
+
+fn planned_by(observation: &Observation, ledger: &Ledger, policy: &Policy) -> Plan {
+    plan(observation, ledger, policy, seen_at(observation))
+}
+
+fn used_up(observation: &Observation, calls: u32) -> Ledger {
+    let mut ledger = Ledger::default();
+    for _ in 0..calls {
+        let at = seen_at(observation).before(Duration::from_secs(7200));
+        ledger.note_call(LedgerCall { at, target: 8, origin: Origin::Own });
+    }
+    ledger
+}
+
+#[test]
+fn a_stream_within_its_bounds_is_left_alone_and_says_why() {
+    let plan = planned(&steady(8, 5.0));
+    assert_eq!((plan.action, plan.decision.constraint), (Action::Nothing, Constraint::InBounds));
+    assert!(plan.decision.rejected.is_some());
+}
+
+#[test]
+fn an_overload_is_met_in_one_call_that_carries_it_at_the_aim() {
+    let plan = planned(&observation(8, &[4.0, 8.2, 8.2]));
+    assert_eq!(plan.decision.constraint, Constraint::Overload);
+    assert_eq!(plan.action, Action::Scale { target: 12 });
+}
+
+#[test]
+fn a_tenfold_surge_doubles() {
+    let plan = planned(&observation(8, &[6.0, 60.0, 60.0]));
+    assert_eq!(plan.action, Action::Scale { target: 16 });
+}
+
+#[test]
+fn without_calls_left_shards_are_split() {
+    let seen = observation(8, &[4.0, 8.2, 8.2]);
+    let plan = planned_by(&seen, &used_up(&seen, 9), &Policy::default());
+    let Action::Reshape { target, steps } = plan.action else { panic!("{:?}", plan.action) };
+    let mut boundaries = seen.layout.boundaries();
+    for step in steps {
+        step.apply(&mut boundaries);
+    }
+    assert_eq!(boundaries, target);
+    assert!(target.count() >= 12, "{}", target.count());
+}
+
+#[test]
+fn a_surplus_is_merged_away_without_a_call() {
+    let plan = planned(&steady(16, 2.0));
+    assert_eq!(plan.decision.constraint, Constraint::Surplus);
+    let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan.action) };
+    assert_eq!(target.count(), 3);
+    assert!(LoadMap::even().greatest_share(&target) <= 0.35 + 1e-9, "the peak of 2 shards at the aim of 0.7");
+}
+
+#[test]
+fn nothing_is_merged_while_a_reader_is_late_or_unknown() {
+    let mut seen = steady(16, 2.0);
+    for behind in [None, Some(Duration::from_secs(3600))] {
+        seen.applications[0].behind = behind;
+        let plan = planned(&seen);
+        assert_eq!(plan.action, Action::Nothing);
+        assert_eq!(plan.decision.constraint, Constraint::Lag { application: "reader".to_owned() });
+    }
+    seen.applications[0].behind = Some(Duration::ZERO);
+    seen.applications[0].undrained_parents = Some(1);
+    assert_eq!(planned(&seen).action, Action::Nothing);
+}
+
+#[test]
+fn nothing_is_merged_after_growth_in_a_freeze_or_on_a_gap() {
+    let mut seen = steady(16, 2.0);
+    let mut ledger = Ledger::default();
+    ledger.note_change(Change { at: seen_at(&seen).before(Duration::from_secs(60)), from: 8, to: 16 });
+    let constraint = planned_by(&seen, &ledger, &Policy::default()).decision.constraint;
+    assert!(matches!(constraint, Constraint::TooSoon { .. }), "{constraint:?}");
+
+    let always: crate::WeeklySpan =
+        serde_json::from_str(r#"{"from": "00:00", "until": "00:00"}"#).expect("valid");
+    let frozen = Policy { freezes: vec![always], ..Policy::default() };
+    let constraint = planned_by(&seen, &Ledger::default(), &frozen).decision.constraint;
+    assert_eq!(constraint, Constraint::Withheld { by: "freezes" });
+
+    for minute in seen.minutes.iter_mut().skip(20).take(10) {
+        (minute.bytes, minute.records) = (None, None);
+    }
+    assert!(matches!(planned(&seen).decision.constraint, Constraint::Unknown { .. }));
+}
+
+#[test]
+fn a_hot_shard_is_cut_and_the_others_are_left_alone() {
+    let mut seen = steady(8, 4.0);
+    let half = |index: u128| HashKey(index << 125);
+    seen.load_map =
+        Some(LoadMap::new((0..8).map(|index| (half(index), if index == 3 { 7.0 } else { 3.0 })), []));
+    let plan = planned(&seen);
+    assert_eq!(plan.decision.constraint, Constraint::HotShard { at: half(3) });
+    let Action::Reshape { target, steps } = plan.action else { panic!("{:?}", plan.action) };
+    assert_eq!((target.count(), steps.len()), (9, 1));
+}
+
+#[test]
+fn a_key_that_is_too_heavy_alone_is_named() {
+    let mut seen = steady(4, 3.0);
+    let hot = HashKey(5 << 125);
+    seen.load_map = Some(LoadMap::new([(HashKey(0), 1.0)], [(hot, 1.0)]));
+    let plan = planned(&seen);
+    assert_eq!(plan.decision.constraint, Constraint::HotKey { at: hot, shards: 1.5 });
+    let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan.action) };
+    assert!(target.contains(hot) && target.contains(HashKey(hot.0 + 2)), "{target:?}");
+}
+
+#[test]
+fn a_stream_that_cannot_be_changed_says_what_it_would_do() {
+    let mut seen = observation(8, &[4.0, 8.2, 8.2]);
+    seen.state = StreamState::Changing;
+    let plan = planned(&seen);
+    assert_eq!((plan.action, plan.decision.constraint), (Action::Nothing, Constraint::NotActive));
+    assert_eq!(plan.decision.rejected.expect("some").action, Action::Scale { target: 12 });
+}
+
+#[test]
+fn the_account_and_the_policy_bound_growth() {
+    let mut seen = observation(8, &[4.0, 8.2, 8.2]);
+    let bounded = Policy { shards_max: 8, ..Policy::default() };
+    assert_eq!(planned_by(&seen, &Ledger::default(), &bounded).decision.constraint, Constraint::Bounds);
+    seen.account_shards_left = Some(0);
+    assert_eq!(planned(&seen).decision.constraint, Constraint::AccountLimit);
+}
+
+#[test]
+fn a_floor_lifts_the_stream_before_the_load_does() {
+    let seen = steady(2, 1.0);
+    let floor = r#"{"shards_min": 4, "span": {"from": "00:00", "until": "00:00"}}"#;
+    let floor = serde_json::from_str(floor).expect("valid");
+    let plan = planned_by(&seen, &Ledger::default(), &Policy { floors: vec![floor], ..Policy::default() });
+    assert!(matches!(plan.action, Action::Scale { target: 4 } | Action::Reshape { .. }), "{:?}", plan.action);
+}
