@@ -17,6 +17,7 @@
 //! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
 //! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
 
+pub mod alarms;
 mod plan;
 mod policy;
 mod signal;
