@@ -24,11 +24,15 @@ mod signal;
 mod simulate;
 mod stream;
 
-pub use kinesis_model::EpochMillis;
+pub use kinesis_model::{EpochMillis, KinesisError};
 pub use plan::{
     Action, Change, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step, partition, plan,
 };
 pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
-pub use simulate::{KeySchedule, MinuteLoad, Trace};
+pub use simulate::{
+    ApplicationSettings, Cloud, CloudSettings, KeySchedule, MetricSettings, MinuteLoad, Operation,
+    OperationKind, ReadMode, Refusal, RetrySettings, Run, RunMinute, Scaler, Scores, Slowdown,
+    TelemetrySettings, Trace, minutes_to_absorb, run,
+};
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

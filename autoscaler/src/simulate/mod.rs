@@ -1,5 +1,23 @@
 //! Autoscalers replayed against traffic on a virtual clock: what they are given, what they do, and how they are judged.
+//!
+//! ```text
+//!   Trace ─▶ run ─▶ Cloud ◀─looks, calls─ Scaler
+//!             └──▶ Run: minutes, operations, refusals, Scores
+//! ```
+//!
+//! Everything is a function of its arguments: the same trace, settings and scaler give the same run.
 
+mod cloud;
+mod run;
+mod scaler;
+mod score;
 mod traffic;
 
+pub use cloud::{
+    ApplicationSettings, Cloud, CloudSettings, MetricSettings, ReadMode, RetrySettings, Slowdown,
+    TelemetrySettings,
+};
+pub use run::{Operation, OperationKind, Refusal, Run, RunMinute, run};
+pub use scaler::Scaler;
+pub use score::{Scores, minutes_to_absorb};
 pub use traffic::{KeySchedule, MinuteLoad, Trace};

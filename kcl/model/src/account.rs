@@ -136,7 +136,7 @@ impl Account {
             tags,
             options,
         };
-        let due = now.after(Operation::CreateStream.duration(self.settings.control_plane));
+        let due = now.after(Operation::CreateStream.duration(&self.settings));
         self.names.insert(id, name.clone());
         self.streams.insert(name, Stream::new(new, now, due));
         Ok(())

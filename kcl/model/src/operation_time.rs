@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::ControlPlane;
+use crate::{ControlPlane, Settings};
 
 /// An operation that takes its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +24,21 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// From the call until it is done.
-    pub(crate) fn duration(self, control_plane: ControlPlane) -> Duration {
-        match control_plane {
+    pub(crate) fn duration(self, settings: &Settings) -> Duration {
+        match settings.control_plane {
             ControlPlane::Instant => Duration::ZERO,
-            ControlPlane::Aws => match self {
-                Self::CreateStream | Self::DeleteStream => Duration::from_secs(20),
-                Self::SplitOrMerge => Duration::from_secs(30),
-                Self::UpdateShardCount { from, to } => scaling(from as u64, to as u64),
-                Self::ChangeSetting | Self::RegisterConsumer | Self::DeregisterConsumer => {
-                    Duration::from_secs(10)
-                }
-            },
+            ControlPlane::Aws => self.usual_duration() * settings.operation_percent / 100,
+        }
+    }
+
+    fn usual_duration(self) -> Duration {
+        match self {
+            Self::CreateStream | Self::DeleteStream => Duration::from_secs(20),
+            Self::SplitOrMerge => Duration::from_secs(30),
+            Self::UpdateShardCount { from, to } => scaling(from as u64, to as u64),
+            Self::ChangeSetting | Self::RegisterConsumer | Self::DeregisterConsumer => {
+                Duration::from_secs(10)
+            }
         }
     }
 }
@@ -52,11 +56,18 @@ mod tests {
 
     #[test]
     fn odd_steps_take_longer() {
-        let seconds =
-            |from, to| Operation::UpdateShardCount { from, to }.duration(ControlPlane::Aws).as_secs();
+        let aws = Settings { control_plane: ControlPlane::Aws, ..Settings::default() };
+        let seconds = |from, to| Operation::UpdateShardCount { from, to }.duration(&aws).as_secs();
         assert_eq!(seconds(4, 8), 134);
         assert_eq!(seconds(8, 10), 138);
         assert_eq!(seconds(8, 9), 204);
-        assert_eq!(Operation::DeleteStream.duration(ControlPlane::Instant), Duration::ZERO);
+        assert_eq!(Operation::DeleteStream.duration(&Settings::default()), Duration::ZERO);
+    }
+
+    #[test]
+    fn all_operations_can_be_slower() {
+        let slow =
+            Settings { control_plane: ControlPlane::Aws, operation_percent: 250, ..Settings::default() };
+        assert_eq!(Operation::SplitOrMerge.duration(&slow), Duration::from_secs(75));
     }
 }

@@ -13,6 +13,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long control-plane operations take. Default at once.
     pub control_plane: ControlPlane,
+    /// How long operations take under [`ControlPlane::Aws`], in percent of its times. Default 100.
+    pub operation_percent: u32,
     /// Age at which a shard iterator is refused. Default 300 s, as Kinesis. Shorter shows expiry sooner in tests.
     pub iterator_lifetime: Duration,
     /// Age at which a `NextToken` of `ListShards` and `ListStreamConsumers` is refused. Default 300 s, as Kinesis.
@@ -33,7 +35,8 @@ pub struct Settings {
     pub when_full: WhenFull,
     /// Minutes of metrics kept per shard. Default 180; more costs about 240 bytes per busy minute and shard.
     pub metrics_minutes_max: usize,
-    /// Open shards that provisioned streams of the account may have together. Default 20 000, as in the great regions.
+    /// Open shards that provisioned streams of the account may have together, those that exist only while
+    /// `UpdateShardCount` runs included. Default 20 000, as in the great regions.
     pub open_shards_max: usize,
 }
 
@@ -44,6 +47,7 @@ impl Default for Settings {
             account_id: "000000000000".to_owned(),
             limits: Limits::Off,
             control_plane: ControlPlane::Instant,
+            operation_percent: 100,
             iterator_lifetime: Duration::from_secs(300),
             list_token_lifetime: Duration::from_secs(300),
             subscription_lifetime: Duration::from_secs(300),

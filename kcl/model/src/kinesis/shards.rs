@@ -5,6 +5,7 @@ use kcl_core::{HashKey, ShardId};
 use super::Kinesis;
 use crate::api::*;
 use crate::operation_time::Operation;
+use crate::reshard;
 use crate::stream::{Change, Stream};
 use crate::topology::Shard;
 use crate::validate;
@@ -57,7 +58,7 @@ impl Kinesis {
     ///
     /// # Errors
     /// `ResourceNotFound`, `ResourceInUse`, `Validation`. Where limits hold, `InvalidArgument` beyond double or half and
-    /// `LimitExceeded` at the eleventh call in 24 hours.
+    /// `LimitExceeded` at the eleventh call in 24 hours and beyond the account's shards, those between included.
     pub fn update_shard_count(
         &self,
         request: UpdateShardCountRequest,
@@ -71,7 +72,8 @@ impl Kinesis {
             self.require_reshardable(stream)?;
             let current = stream.topology().open().len();
             self.require_step(current, target as usize)?;
-            account.require_shards((target as usize).saturating_sub(current))?;
+            let open: Vec<_> = stream.topology().open().iter().map(|shard| shard.range).collect();
+            account.require_shards(reshard::plan(&open, target).splits.len())?;
 
             let stream = account.stream_mut(&request.stream)?;
             self.require_scaling_quota(stream, now)?;

@@ -48,6 +48,6 @@ impl Kinesis {
 
     /// When `operation` is done if it starts at `now`.
     pub(super) fn due(&self, operation: Operation, now: EpochMillis) -> EpochMillis {
-        now.after(operation.duration(self.settings.control_plane))
+        now.after(operation.duration(&self.settings))
     }
 }

@@ -1,0 +1,126 @@
+//! One trace against one autoscaler: the loop, and its record minute by minute.
+
+use std::time::Duration;
+
+use super::traffic::Trace;
+use super::{Cloud, CloudSettings, Scaler, Scores};
+use crate::{EpochMillis, ShardLimits};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The autoscaler's name.
+    pub scaler: String,
+    /// The trace's name.
+    pub trace: String,
+    /// Each minute.
+    pub minutes: Vec<RunMinute>,
+    /// The accepted calls, in order.
+    pub operations: Vec<Operation>,
+    /// The refused ones.
+    pub refused: Vec<Refusal>,
+    /// How well it went.
+    pub scores: Scores,
+}
+
+/// One minute of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunMinute {
+    /// New load, in shards of the limits' size.
+    pub offered_shards: f64,
+    /// Open shards at the minute's end.
+    pub shards: u32,
+    /// The load that they could carry at the minute's end, lying as it does: 1 divided by the fullest shard's part.
+    pub capacity_shards: f64,
+    /// New records.
+    pub offered_records: f64,
+    /// Records accepted, new or tried again.
+    pub accepted_records: f64,
+    /// Records refused, new or tried again, each once in a minute.
+    pub throttled_records: f64,
+    /// Records refused for the last time.
+    pub lost_records: f64,
+    /// Age of the oldest unread record of the application that is the furthest behind.
+    pub behind: Duration,
+}
+
+/// An accepted call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Operation {
+    /// When it was called.
+    pub at: EpochMillis,
+    /// When it was done; `None` if the run ended before.
+    pub done: Option<EpochMillis>,
+    /// Which call.
+    pub kind: OperationKind,
+    /// Open shards before.
+    pub from: u32,
+    /// Open shards after.
+    pub to: u32,
+    /// Shards that it creates, those that exist only meanwhile included.
+    pub created: u32,
+    /// The load that the stream could carry before, in shards, as the load lay when it was called.
+    pub capacity_before: f64,
+    /// The same after.
+    pub capacity_after: f64,
+}
+
+/// Which call changes the shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// `UpdateShardCount`.
+    UpdateShardCount,
+    /// `SplitShard`.
+    Split,
+    /// `MergeShards`.
+    Merge,
+}
+
+/// A refused call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When.
+    pub at: EpochMillis,
+    /// Which call.
+    pub kind: OperationKind,
+    /// The exception's name.
+    pub code: &'static str,
+}
+
+/// Replays `trace` against `scaler`.
+///
+/// The same arguments give the same run. Each minute the scaler looks first, then the minute passes; a reshard that completes
+/// within it changes the capacity at that moment.
+pub fn run(trace: &Trace, settings: &CloudSettings, scaler: &mut dyn Scaler) -> Run {
+    let shards = settings.shards.unwrap_or_else(|| first_shards(trace, &settings.limits));
+    let shards = shards.clamp(1, settings.account_shards_max);
+    let mut keys = trace.keys.at(0);
+    let mut cloud = Cloud::new(settings.clone(), shards, keys.clone(), trace.start);
+    let mut minutes = Vec::with_capacity(trace.minutes.len());
+    for (index, load) in trace.minutes.iter().enumerate() {
+        let keys_now = trace.keys.at(index);
+        if !std::ptr::eq(keys, keys_now) {
+            keys = keys_now;
+            cloud.set_keys(keys);
+        }
+        scaler.minute(&mut cloud);
+        cloud.begin_minute(load);
+        while cloud.advance() {
+            scaler.reshard_done(&mut cloud);
+        }
+        minutes.push(cloud.end_minute());
+    }
+    let (operations, refused, shard_hours) = cloud.into_history();
+    let scores = Scores::of(&minutes, &operations, &refused, shard_hours);
+    let scaler = scaler.name().to_owned();
+    Run { scaler, trace: trace.name.clone(), minutes, operations, refused, scores }
+}
+
+/// As many shards as carry the greatest demand of the first hour at the usual utilisation.
+fn first_shards(trace: &Trace, limits: &ShardLimits) -> u32 {
+    let hour = trace.minutes.iter().take(60);
+    let demand = hour.map(|minute| minute.shards(limits)).fold(0.0, f64::max);
+    (demand / FIRST_UTILISATION).ceil() as u32
+}
+
+const FIRST_UTILISATION: f64 = 0.7;

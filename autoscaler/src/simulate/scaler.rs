@@ -1,0 +1,15 @@
+//! What is put to the test: anything that looks at a stream and changes its shards.
+
+use super::Cloud;
+
+/// An autoscaler under simulation.
+pub trait Scaler {
+    /// Its name in tables.
+    fn name(&self) -> &str;
+
+    /// Called at the start of each simulated minute.
+    fn minute(&mut self, cloud: &mut Cloud);
+
+    /// Called the moment the stream is `ACTIVE` again, for those that wait for it to take their next step.
+    fn reshard_done(&mut self, _cloud: &mut Cloud) {}
+}
