@@ -211,7 +211,7 @@ mod tests {
             pattern.chars().map(|is| minute(if is == 'x' { 2.0 } else { 0.5 }, 1.0)).collect()
         };
         let lengths = |pattern: &str| shortages(&short(pattern)).collect::<Vec<_>>();
-        assert_eq!(lengths("....."), []);
+        assert_eq!(lengths("....."), Vec::<u32>::new());
         assert_eq!(lengths("..xxx....."), [3]);
         assert_eq!(lengths("xx....xx.....x"), [8, 1]);
         assert_eq!(lengths("xx.....x."), [2, 1]);
