@@ -23,6 +23,7 @@ mod policy;
 mod signal;
 mod simulate;
 mod stream;
+pub mod trigger;
 
 pub use kinesis_model::{EpochMillis, KinesisError};
 pub use plan::{
