@@ -13,6 +13,7 @@ resource "aws_cloudwatch_metric_alarm" "bytes_above_floor" {
   datapoints_to_alarm = 2
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   metric_query {
@@ -46,6 +47,7 @@ resource "aws_cloudwatch_metric_alarm" "records_above_floor" {
   datapoints_to_alarm = 2
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   metric_query {
@@ -79,6 +81,7 @@ resource "aws_cloudwatch_metric_alarm" "demand_doubled" {
   datapoints_to_alarm = 2
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   metric_query {
@@ -124,6 +127,7 @@ resource "aws_cloudwatch_metric_alarm" "writes_throttled" {
   datapoints_to_alarm = 1
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   namespace   = "AWS/Kinesis"
@@ -165,6 +169,7 @@ resource "aws_cloudwatch_metric_alarm" "reads_throttled" {
   datapoints_to_alarm = 3
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   namespace   = "AWS/Kinesis"
@@ -185,6 +190,7 @@ resource "aws_cloudwatch_metric_alarm" "readers_behind" {
   datapoints_to_alarm = 3
   treat_missing_data  = "missing"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   namespace   = "AWS/Kinesis"
@@ -239,6 +245,7 @@ resource "aws_cloudwatch_metric_alarm" "consumer_behind" {
   datapoints_to_alarm = 3
   treat_missing_data  = "missing"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   namespace   = "AWS/Kinesis"
@@ -327,6 +334,7 @@ resource "aws_cloudwatch_metric_alarm" "shards_full" {
   datapoints_to_alarm = 1
   treat_missing_data  = "ignore"
   alarm_actions       = local.wake_actions
+  ok_actions          = local.wake_actions
   tags                = var.tags
 
   namespace   = "Leasehold"
@@ -508,7 +516,7 @@ resource "aws_cloudwatch_metric_alarm" "wakeups_waiting" {
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   alarm_name          = "${var.deployment}/tell/dead-letters"
-  alarm_description   = "Wake-ups were received ten times without success, or could not be delivered to the queue. Read them (they are kept for 14 days): a body that is no alarm was sent by somebody who should not, a sound one points to a fault of the autoscaler. Nothing is lost that must be redriven: the next look sees the stream as it is. SQS publishes nothing about an idle queue: no data is good news."
+  alarm_description   = "Wake-ups were received ten times without success, or could not be delivered to the queue. They are kept for 14 days: the body names the stream and the alarm, the log of the autoscaler says why its look failed. A body that is no alarm never gets here, it is refused, counted and deleted. Nothing has to be redriven: the next look sees the stream as it is. SQS publishes nothing about an idle queue: no data is good news."
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   evaluation_periods  = 1

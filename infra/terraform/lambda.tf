@@ -122,33 +122,29 @@ resource "aws_lambda_permission" "alarms" {
   source_arn     = "${local.alarm_arns}/wake/*"
 }
 
-resource "aws_cloudwatch_event_rule" "timer" {
-  count = try(var.lambda.timer, null) == null ? 0 : 1
+resource "aws_cloudwatch_event_rule" "look" {
+  for_each = try(var.lambda.timer, null) == null ? {} : {
+    for name in keys(var.streams) : name => "${var.deployment}-look-${name}"
+  }
 
-  name                = "${var.deployment}-timer"
-  description         = "Looks of the autoscaler that no alarm asked for."
+  name                = length(each.value) <= 64 ? each.value : "${substr(each.value, 0, 55)}-${substr(sha1(each.value), 0, 8)}"
+  description         = "Looks at the stream that no alarm asked for."
   schedule_expression = var.lambda.timer
   tags                = var.tags
 }
 
-resource "aws_cloudwatch_event_target" "timer" {
-  count = length(aws_cloudwatch_event_rule.timer)
+resource "aws_cloudwatch_event_target" "look" {
+  for_each = aws_cloudwatch_event_rule.look
 
-  rule      = aws_cloudwatch_event_rule.timer[0].name
-  target_id = "function"
-  arn       = aws_lambda_function.autoscaler[0].arn
+  rule      = each.value.name
+  target_id = "queue"
+  arn       = aws_sqs_queue.wake.arn
+  input     = jsonencode({ stream = each.key })
 
   retry_policy {
     maximum_event_age_in_seconds = 60
     maximum_retry_attempts       = 0
   }
-}
 
-resource "aws_lambda_permission" "timer" {
-  count = length(aws_cloudwatch_event_rule.timer)
-
-  function_name = aws_lambda_function.autoscaler[0].function_name
-  action        = "lambda:InvokeFunction"
-  principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.timer[0].arn
+  depends_on = [aws_sqs_queue_policy.wake]
 }

@@ -4,6 +4,7 @@ locals {
   account   = data.aws_caller_identity.current.account_id
 
   alarm_arns = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.deployment}"
+  rule_arns  = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.deployment}"
   table_arns = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table"
 
   streams = {

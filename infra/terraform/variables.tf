@@ -75,7 +75,7 @@ variable "mode" {
 variable "journal_table_name" {
   description = "The DynamoDB table with the leader's lock, the journal and the calls made."
   type        = string
-  default     = "leasehold-autoscaler"
+  default     = "leasehold_autoscaler"
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_.-]{3,255}$", var.journal_table_name))
@@ -132,7 +132,8 @@ variable "lambda" {
     The autoscaler as a function in place of a process; null for none.
     - archive: path of the zip that infra/aws/package makes.
     - architecture: what it was built for.
-    - timer: how often the function looks without being woken; null for never, which leaves shrinking to chance.
+    - timer: how often a wake-up for each stream is put into the queue without an alarm. A function does not look by itself,
+      and the heartbeat alarm rings after 15 minutes without a look; null only if you schedule wake-ups of your own.
     - alarms_call: whether alarms call the function directly in place of the topic and queue.
     - log_retention_days: how long the log is kept.
   EOT

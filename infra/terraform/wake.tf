@@ -108,23 +108,19 @@ data "aws_iam_policy_document" "queue" {
     }
   }
 
-  dynamic "statement" {
-    for_each = aws_cloudwatch_event_rule.wake
+  statement {
+    sid       = "Rules"
+    actions   = ["sqs:SendMessage"]
+    resources = [each.value]
 
-    content {
-      sid       = "WakeRule"
-      actions   = ["sqs:SendMessage"]
-      resources = [each.value]
-
-      principals {
-        type        = "Service"
-        identifiers = ["events.amazonaws.com"]
-      }
-      condition {
-        test     = "ArnEquals"
-        variable = "aws:SourceArn"
-        values   = [statement.value.arn]
-      }
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["${local.rule_arns}-wake", "${local.rule_arns}-look-*"]
     }
   }
 }
@@ -160,7 +156,7 @@ resource "aws_cloudwatch_event_rule" "wake" {
     source      = ["aws.cloudwatch"]
     detail-type = ["CloudWatch Alarm State Change"]
     resources   = [{ prefix = "${local.alarm_arns}/wake/" }]
-    detail      = { state = { value = ["ALARM"] } }
+    detail      = { state = { value = ["ALARM", "OK"] } }
   })
 }
 

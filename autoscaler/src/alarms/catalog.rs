@@ -2,7 +2,7 @@
 //!
 //! Alarms for the autoscaler ([`Audience::Wake`]) are quick and many: a needless look costs nothing, since the planner asks
 //! for its own evidence. Alarms for people ([`Audience::Tell`]) are slow and few: each means that the autoscaler alone will
-//! not mend it.
+//! not mend it. Both hear of the end, too: for the autoscaler it may be the time to take capacity away.
 //!
 //! CloudWatch acts on a change of state and not while one lasts, so an alarm at one level wakes once for a surge of any
 //! size. The doublings are that alarm at 2, 4, 8 times the level: each doubling of the demand is a change of some state.
@@ -381,10 +381,10 @@ pub(super) const ALARMS: &[Alarm] = &[
         breaching_periods: 1,
         periods: 1,
         missing: Missing::NotBreaching,
-        description: "Wake-ups were received ten times without success, or could not be delivered to the queue. Read them \
-            (they are kept for 14 days): a body that is no alarm was sent by somebody who should not, a sound one points \
-            to a fault of the autoscaler. Nothing is lost that must be redriven: the next look sees the stream as it \
-            is. SQS publishes nothing about an idle queue: no data is good news.",
+        description: "Wake-ups were received ten times without success, or could not be delivered to the queue. They are kept \
+            for 14 days: the body names the stream and the alarm, the log of the autoscaler says why its look failed. A \
+            body that is no alarm never gets here, it is refused, counted and deleted. Nothing has to be redriven: the \
+            next look sees the stream as it is. SQS publishes nothing about an idle queue: no data is good news.",
     },
     Alarm {
         kind: "function-errors",

@@ -157,20 +157,13 @@ fn alarm_resource(alarm: &Alarm, doubling: Option<u32>) -> String {
             }
         }
     }
-    for action in actions(alarm) {
+    for action in ["AlarmActions", "OKActions"] {
         line(6, &format!("{action}:"));
         for part in topic(alarm) {
             line(8, part);
         }
     }
     text
-}
-
-fn actions(alarm: &Alarm) -> &'static [&'static str] {
-    match alarm.audience {
-        Audience::Wake => &["AlarmActions"],
-        Audience::Tell => &["AlarmActions", "OKActions"],
-    }
 }
 
 fn topic(alarm: &Alarm) -> &'static [&'static str] {

@@ -93,12 +93,11 @@ fn alarm_resource(alarm: &Alarm) -> String {
         Item::argument("datapoints_to_alarm", alarm.breaching_periods),
         Item::argument("treat_missing_data", quoted(alarm.missing.name())),
     ]);
-    items.extend(match alarm.audience {
-        Audience::Wake => vec![Item::argument("alarm_actions", "local.wake_actions")],
-        Audience::Tell => ["alarm_actions", "ok_actions"]
-            .map(|actions| Item::argument(actions, "local.tell_actions"))
-            .to_vec(),
-    });
+    let recipients = match alarm.audience {
+        Audience::Wake => "local.wake_actions",
+        Audience::Tell => "local.tell_actions",
+    };
+    items.extend(["alarm_actions", "ok_actions"].map(|action| Item::argument(action, recipients)));
     items.push(Item::argument("tags", "var.tags"));
     items.push(Item::Gap);
     match alarm.signal {
