@@ -32,8 +32,8 @@ pub use plan::{
 pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
 pub use simulate::{
-    ApplicationSettings, Cloud, CloudSettings, KeySchedule, MetricSettings, MinuteLoad, Operation,
+    ApplicationSettings, Cloud, CloudSettings, Family, KeySchedule, MetricSettings, MinuteLoad, Operation,
     OperationKind, ReadMode, Refusal, RetrySettings, Run, RunMinute, Scaler, Scores, Slowdown,
-    TelemetrySettings, Trace, minutes_to_absorb, run,
+    TelemetrySettings, Trace, minutes_to_absorb, run, suite, surge,
 };
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

@@ -20,4 +20,4 @@ pub use cloud::{
 pub use run::{Operation, OperationKind, Refusal, Run, RunMinute, run};
 pub use scaler::Scaler;
 pub use score::{Scores, minutes_to_absorb};
-pub use traffic::{KeySchedule, MinuteLoad, Trace};
+pub use traffic::{Family, KeySchedule, MinuteLoad, Trace, suite, surge};
