@@ -328,3 +328,6 @@ impl Cloud {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
