@@ -108,6 +108,7 @@ mod rate;
 mod record;
 mod settings;
 mod shard;
+mod telemetry;
 pub mod testkit;
 mod worker;
 
@@ -131,6 +132,9 @@ pub use processor::{ProcessorFactory, Progress, RecordProcessor};
 pub use range::{RangeError, RangeReader};
 pub use record::{Record, RecordBatch};
 pub use settings::{FetchSettings, InvalidSetting, WorkerSettings};
+pub use telemetry::{
+    HeavyHash, InvalidRow, LoadShare, MinuteFigures, ShardTelemetry, Share, StreamDigest, TelemetryRow,
+};
 pub use worker::{
     Health, ShardHealth, ShardState, Worker, WorkerBuilder, WorkerEnd, WorkerHandle, WorkerPhase,
 };

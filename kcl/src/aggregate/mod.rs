@@ -73,6 +73,11 @@ pub fn deaggregate(
     total - (records.len() - kept_before)
 }
 
+/// Whether `data` begins as an aggregate does, without looking any further.
+pub(crate) fn has_aggregate_prefix(data: &[u8]) -> bool {
+    data.starts_with(&MAGIC)
+}
+
 /// First bytes of every aggregate.
 const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
 /// Bytes of the MD5 at the end.

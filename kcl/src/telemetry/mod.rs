@@ -1,0 +1,36 @@
+//! What the load of a shard is made of, as only its reader sees it: for an autoscaler, at a cost that nobody notices.
+//!
+//! ```text
+//!  fetched records ─▶ ShardTelemetry ──────┬─ every record ─▶ bytes, records, busiest second of each minute
+//!  (one answer)       one for each tenure  └─ one of ~32 ───▶ MD5 of its key ─▶ histogram, heavy keys
+//!                          │ at heartbeat pace
+//!                          ▼
+//!                     TelemetryRow ─▶ at most 1 KiB ─▶ side table ─▶ autoscaler
+//! ```
+//!
+//! # What is measured
+//!
+//! - **Kinesis records as they were fetched**, since those are what a shard's limits count: an aggregate of the KPL is one.
+//! - **By arrival time**, so that a reader that catches up reports the past as it was and not its own speed.
+//! - **Decaying**, with a half-life of a minute: an interval between two writes would be too short to sample well, a long
+//!   one would hide a key that has just become hot. Minutes are exact sums beside it, of the clock's minutes.
+//!
+//! # What is not seen
+//!
+//! A reader does not learn a record's explicit hash key. If the hash of its partition key lies outside the shard, there was
+//! one; the record then counts as *unplaced*: somewhere in the shard. The same goes for aggregates of the KPL, which carry
+//! the partition key `a` and an explicit hash key. An explicit hash key that puts a record into the shard in which its
+//! partition key lies anyway is not noticed.
+
+mod accumulator;
+mod heavy;
+mod histogram;
+mod load;
+mod minutes;
+mod row;
+mod sampler;
+
+pub use accumulator::ShardTelemetry;
+pub use load::{LoadShare, Share};
+pub use minutes::MinuteFigures;
+pub use row::{HeavyHash, InvalidRow, StreamDigest, TelemetryRow};
