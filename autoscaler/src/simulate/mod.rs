@@ -7,12 +7,14 @@
 //!
 //! Everything is a function of its arguments: the same trace, settings and scaler give the same run.
 
+mod baseline;
 mod cloud;
 mod run;
 mod scaler;
 mod score;
 mod traffic;
 
+pub use baseline::{all as baselines, aws_samples, fixed_count};
 pub use cloud::{
     ApplicationSettings, Cloud, CloudSettings, MetricSettings, ReadMode, RetrySettings, Slowdown,
     TelemetrySettings,
