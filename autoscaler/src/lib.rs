@@ -34,6 +34,7 @@ pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMi
 pub use simulate::{
     ApplicationSettings, Cloud, CloudSettings, Family, KeySchedule, MetricSettings, MinuteLoad, Operation,
     OperationKind, ReadMode, Refusal, RetrySettings, Run, RunMinute, Scaler, Scores, Slowdown,
-    TelemetrySettings, Trace, aws_samples, baselines, fixed_count, minutes_to_absorb, run, suite, surge,
+    TelemetrySettings, Trace, aws_samples, baselines, clairvoyant, fixed_count, minutes_to_absorb, reactive,
+    required, run, suite, surge,
 };
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

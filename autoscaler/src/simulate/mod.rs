@@ -9,6 +9,7 @@
 
 mod baseline;
 mod cloud;
+mod ideal;
 mod run;
 mod scaler;
 mod score;
@@ -19,6 +20,7 @@ pub use cloud::{
     ApplicationSettings, Cloud, CloudSettings, MetricSettings, ReadMode, RetrySettings, Slowdown,
     TelemetrySettings,
 };
+pub use ideal::{clairvoyant, reactive, required};
 pub use run::{Operation, OperationKind, Refusal, Run, RunMinute, run};
 pub use scaler::Scaler;
 pub use score::{Scores, minutes_to_absorb};
