@@ -20,6 +20,7 @@
 pub mod alarms;
 mod plan;
 mod policy;
+pub mod reconcile;
 mod signal;
 mod simulate;
 mod stream;
@@ -27,7 +28,8 @@ pub mod trigger;
 
 pub use kinesis_model::{EpochMillis, KinesisError};
 pub use plan::{
-    Action, Change, Constraint, Decision, Ledger, LedgerCall, Origin, Plan, Rejected, Step, partition, plan,
+    Action, Change, Constraint, Decision, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin,
+    Plan, Rejected, Step, partition, plan,
 };
 pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};

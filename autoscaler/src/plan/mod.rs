@@ -23,7 +23,7 @@ mod shrink;
 
 use candidate::Candidate;
 use demand::Demand;
-pub use ledger::{Change, Ledger, LedgerCall, Origin};
+pub use ledger::{Change, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};
 use partition::steps_between;
 
