@@ -34,9 +34,9 @@ pub use plan::{
 pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
 pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
 pub use simulate::{
-    ApplicationSettings, Cloud, CloudSettings, Family, KeySchedule, MetricSettings, MinuteLoad, Operation,
-    OperationKind, ReadMode, Refusal, RetrySettings, Run, RunMinute, Scaler, Scores, Slowdown,
-    TelemetrySettings, Trace, aws_samples, baselines, clairvoyant, fixed_count, minutes_to_absorb, reactive,
-    required, run, suite, surge,
+    ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, KeySchedule, MetricSettings,
+    MinuteLoad, Operation, OperationKind, ReadMode, Refusal, RetrySettings, Row, Run, RunMinute, Scaler,
+    Scores, Slowdown, Summary, TelemetrySettings, Trace, aws_samples, baselines, clairvoyant, compare,
+    fixed_count, minutes_to_absorb, reactive, required, run, skewed, suite, surge,
 };
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

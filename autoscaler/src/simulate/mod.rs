@@ -13,6 +13,7 @@ mod ideal;
 mod run;
 mod scaler;
 mod score;
+mod suite;
 mod traffic;
 
 pub use baseline::{all as baselines, aws_samples, fixed_count};
@@ -24,4 +25,5 @@ pub use ideal::{clairvoyant, reactive, required};
 pub use run::{Operation, OperationKind, Refusal, Run, RunMinute, run};
 pub use scaler::Scaler;
 pub use score::{Scores, minutes_to_absorb};
-pub use traffic::{Family, KeySchedule, MinuteLoad, Trace, suite, surge};
+pub use suite::{Bar, Comparison, Figures, Row, Summary, compare};
+pub use traffic::{Family, KeySchedule, MinuteLoad, Trace, skewed, suite, surge};

@@ -7,6 +7,11 @@ pub trait Scaler {
     /// Its name in tables.
     fn name(&self) -> &str;
 
+    /// The shards that the stream is to have at the start, for those that know in advance.
+    fn shards_at_start(&self) -> Option<u32> {
+        None
+    }
+
     /// Called at the start of each simulated minute.
     fn minute(&mut self, cloud: &mut Cloud);
 

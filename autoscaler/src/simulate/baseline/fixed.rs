@@ -22,6 +22,10 @@ impl Scaler for Fixed {
         "static at peak ÷ 0.9"
     }
 
+    fn shards_at_start(&self) -> Option<u32> {
+        Some(self.count)
+    }
+
     fn minute(&mut self, cloud: &mut Cloud) {
         let count = cloud.layout().count();
         if count < self.count && cloud.state() == StreamState::Active {

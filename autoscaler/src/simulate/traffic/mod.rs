@@ -14,6 +14,8 @@ mod family;
 mod keys;
 mod load;
 mod shape;
+mod steady;
 
 pub use family::{Family, suite, surge};
 pub use load::{KeySchedule, MinuteLoad, Trace};
+pub use steady::skewed;

@@ -1,0 +1,159 @@
+//! The comparison: an autoscaler and every baseline over many traces, and the bars that it must hold.
+//!
+//! ```text
+//!   traces ─▶ one thread per core: every scaler, the ideals ─▶ Row (trace × scaler) ─▶ Summary (family × scaler, all)
+//!                                                                   └──────────────────────┴─▶ Bar
+//!   surge, skewed keys ─▶ trials ─▶ Bar
+//! ```
+//!
+//! Everything is computed from the seeds, whatever the number of threads: the same arguments give the same comparison.
+
+mod bar;
+mod row;
+mod table;
+mod trial;
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use self::bar::Bar;
+pub use self::row::{Figures, Row, Summary};
+use self::row::{family_summaries, summaries};
+use super::{CloudSettings, Scaler, Trace, baselines, clairvoyant, reactive, run};
+
+/// What a comparison found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Each scaler on each trace, trace by trace; the candidate is the first of each.
+    pub rows: Vec<Row>,
+    /// Each scaler on each family of traces.
+    pub families: Vec<Summary>,
+    /// Each scaler on all traces.
+    pub overall: Vec<Summary>,
+    /// What the candidate must hold.
+    pub bars: Vec<Bar>,
+}
+
+/// Runs the scaler that `candidate` makes, and all baselines, over all traces.
+#[must_use]
+pub fn compare<S: Scaler + 'static>(
+    traces: &[Trace],
+    settings: &CloudSettings,
+    candidate: impl Fn() -> S + Sync,
+) -> Comparison {
+    let rows = in_parallel(traces, |trace| rows_of(trace, settings, candidate()));
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    let overall = summaries("all", &rows);
+    let bars = bar::judge(&rows, &overall);
+    Comparison { families: family_summaries(&rows), overall, bars, rows }
+}
+
+impl Comparison {
+    /// Adds what the scaler that `candidate` makes must hold in single trials: a tenfold surge, and keys of unequal weight.
+    #[must_use]
+    pub fn with_trials<S: Scaler + 'static>(
+        mut self,
+        settings: &CloudSettings,
+        candidate: impl Fn() -> S + Sync,
+    ) -> Self {
+        self.bars.extend(trial::judge(settings, candidate));
+        self
+    }
+
+    /// Whether every bar holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.bars.iter().all(|bar| bar.holds)
+    }
+}
+
+fn rows_of(trace: &Trace, settings: &CloudSettings, candidate: impl Scaler + 'static) -> Vec<Row> {
+    let ideal = hours(&clairvoyant(trace, &settings.limits));
+    let reactive = hours(&reactive(trace, &settings.limits, settings.metrics.delay + MINUTE));
+    let candidate: Box<dyn Scaler> = Box::new(candidate);
+    let scalers = [candidate].into_iter().chain(baselines(trace));
+    scalers
+        .map(|mut scaler| {
+            let shards = scaler.shards_at_start().or(settings.shards);
+            let settings = CloudSettings { shards, ..settings.clone() };
+            Row::of(&run(trace, &settings, scaler.as_mut()), ideal, reactive)
+        })
+        .collect()
+}
+
+/// The result for each item, in their order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut results = Vec::new();
+        while let Some((place, item)) = {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            items.get(place).map(|item| (place, item))
+        } {
+            results.push((place, work(item)));
+        }
+        results
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("a run does not panic")).collect()
+    });
+    results.sort_unstable_by_key(|&(place, _)| place);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn hours(shards_by_minute: &[u32]) -> f64 {
+    shards_by_minute.iter().map(|&shards| f64::from(shards)).sum::<f64>() / 60.0
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::{Cloud, Family};
+
+    /// One that never does anything.
+    #[derive(Debug)]
+    struct Idle;
+
+    impl Scaler for Idle {
+        fn name(&self) -> &str {
+            "idle"
+        }
+
+        fn minute(&mut self, _cloud: &mut Cloud) {}
+    }
+
+    /// The first day of a trace.
+    fn day(family: Family, seed: u64) -> Trace {
+        let mut trace = family.trace(seed);
+        trace.minutes.truncate(1_440);
+        trace
+    }
+
+    #[test]
+    fn every_scaler_meets_every_trace_in_order() {
+        let traces = [day(Family::Daily, 1), day(Family::Crowds, 1), day(Family::Daily, 2)];
+        let comparison = compare(&traces, &CloudSettings::default(), || Idle);
+        let scalers = baselines(&traces[0]).len() + 1;
+        assert_eq!(comparison.rows.len(), 3 * scalers);
+        let names: Vec<_> = comparison.rows.iter().step_by(scalers).map(|row| row.trace.as_str()).collect();
+        assert_eq!(names, ["daily-1", "crowds-1", "daily-2"]);
+        assert_eq!(comparison.families.len(), 2 * scalers);
+        assert_eq!(comparison.overall.len(), scalers);
+        assert_eq!(comparison, compare(&traces, &CloudSettings::default(), || Idle), "the same again");
+    }
+
+    #[test]
+    fn results_keep_the_order_of_the_items() {
+        let items: Vec<_> = (0..1_000).collect();
+        assert_eq!(in_parallel(&items, |item| item * 2), (0..1_000).map(|item| item * 2).collect::<Vec<_>>());
+        assert!(in_parallel(&[] as &[i32], |item| *item).is_empty());
+    }
+}
