@@ -32,7 +32,10 @@ pub use plan::{
     Plan, Rejected, Step, partition, plan,
 };
 pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
-pub use signal::{ApplicationLag, HeavyKey, LoadMap, Minute, Observation, ShardMinute, StreamState};
+pub use signal::{
+    ApplicationLag, HeavyKey, IgnoredRows, LoadMap, Minute, Observation, ShardMinute, StreamState,
+    TelemetryQuality, TelemetryReading, TelemetryScope,
+};
 pub use simulate::{
     ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, KeySchedule, MetricSettings,
     MinuteLoad, Operation, OperationKind, ReadMode, Refusal, RetrySettings, Row, Run, RunMinute, Scaler,

@@ -122,11 +122,12 @@ pub use kcl_core::{
     LeaseCounter, PendingCheckpoint, Position, RecordPosition, Resolution, SequenceNumber, ShardId, WorkerId,
 };
 pub use memory::{
-    FaultyLeaseStore, FaultyStream, MemoryLeaseStore, MemoryStream, StoreFault, StreamCall, StreamFault,
+    FaultyLeaseStore, FaultyStream, MemoryLeaseStore, MemoryStream, MemoryTelemetryStore, StoreFault,
+    StreamCall, StreamFault,
 };
 pub use port::{
     Application, Clock, ControlError, FetchError, Fetched, LeaseStore, NextFetch, OpenError, ShardIterator,
-    StartAt, StreamControl, StreamIdentity, StreamSource,
+    StartAt, StreamControl, StreamIdentity, StreamSource, TelemetryError, TelemetryItem, TelemetryStore,
 };
 pub use processor::{ProcessorFactory, Progress, RecordProcessor};
 pub use range::{RangeError, RangeReader};
@@ -136,5 +137,6 @@ pub use telemetry::{
     HeavyHash, InvalidRow, LoadShare, MinuteFigures, ShardTelemetry, Share, StreamDigest, TelemetryRow,
 };
 pub use worker::{
-    Health, ShardHealth, ShardState, Worker, WorkerBuilder, WorkerEnd, WorkerHandle, WorkerPhase,
+    Health, ShardHealth, ShardState, TelemetryHealth, Worker, WorkerBuilder, WorkerEnd, WorkerHandle,
+    WorkerPhase,
 };

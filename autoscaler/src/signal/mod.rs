@@ -4,6 +4,8 @@
 
 mod load_map;
 mod observation;
+mod telemetry;
 
 pub use load_map::{HeavyKey, LoadMap};
 pub use observation::{ApplicationLag, Minute, Observation, ShardMinute, StreamState};
+pub use telemetry::{IgnoredRows, TelemetryQuality, TelemetryReading, TelemetryScope};

@@ -1,4 +1,4 @@
-//! The ports on AWS: leases in DynamoDB, streams in Kinesis.
+//! The ports on AWS: leases and telemetry in DynamoDB, streams in Kinesis.
 //!
 //! ```text
 //! StoreRequest ─▶ expression / item codecs ─▶ one DynamoDB call, never repeated by the SDK ─▶ StoreReply
@@ -18,9 +18,11 @@ mod lock_item;
 mod roster_item;
 mod stream;
 mod table;
+mod telemetry_store;
 mod worker_item;
 
 pub use item::InvalidItem;
 pub use lease_item::{decode as decode_lease, encode as encode_lease};
 pub use lease_store::DynamoDbLeaseStore;
 pub use stream::KinesisStream;
+pub use telemetry_store::DynamoDbTelemetryStore;

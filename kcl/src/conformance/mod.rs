@@ -3,6 +3,7 @@
 //! ```text
 //! lease_store(&store)          every request against the reference table, then random histories, then races
 //! stream(&stream, &producer)   reading in order, positions, ends, children
+//! telemetry_store(&store)      rows are kept by lease, whatever is in them
 //! clock(&clock)                time goes forward
 //! ```
 //!
@@ -11,9 +12,11 @@
 
 mod lease_store;
 mod stream;
+mod telemetry_store;
 
 pub use lease_store::lease_store;
 pub use stream::{Producer, StreamException, stream, stream_except};
+pub use telemetry_store::telemetry_store;
 
 use std::time::Duration;
 

@@ -6,7 +6,9 @@
 mod faults;
 mod store;
 mod stream;
+mod telemetry_store;
 
 pub use faults::{FaultyLeaseStore, FaultyStream, StoreFault, StreamCall, StreamFault};
 pub use store::MemoryLeaseStore;
 pub use stream::MemoryStream;
+pub use telemetry_store::MemoryTelemetryStore;

@@ -27,6 +27,29 @@ pub enum OpenError {
     },
 }
 
+/// Why telemetry rows could not be written or read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// The table holds something else.
+    #[error("table {table} is no telemetry table: {found}; give telemetry a table of its own")]
+    Foreign {
+        /// Name of the table.
+        table: String,
+        /// What was found.
+        found: String,
+    },
+    /// The store could not be reached or refused the call.
+    #[error("telemetry table {table} cannot be used")]
+    Unavailable {
+        /// Name of the table.
+        table: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
 /// Why records could not be fetched.
 #[derive(Debug, Error)]
 #[non_exhaustive]

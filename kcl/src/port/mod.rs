@@ -5,15 +5,16 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use kcl_core::{
-    ChildShard, ListedShard, Millis, RecordPosition, ShardFilter, ShardId, StoreReply, StoreRequest,
+    ChildShard, LeaseKey, ListedShard, Millis, RecordPosition, ShardFilter, ShardId, StoreReply, StoreRequest,
 };
 
 use crate::record::Record;
 
 mod error;
 
-pub use error::{ControlError, FetchError, OpenError};
+pub use error::{ControlError, FetchError, OpenError, TelemetryError};
 
 /// Where the leases of one application live.
 #[async_trait]
@@ -113,6 +114,41 @@ pub trait StreamControl: Debug + Send + Sync {
     /// # Errors
     /// [`ControlError`] if it does not exist or cannot be asked.
     async fn list_shards(&self, filter: ShardFilter) -> Result<Vec<ListedShard>, ControlError>;
+}
+
+/// Where the telemetry rows of one application lie, one for each lease.
+///
+/// Rows are told without condition: one that a former holder still writes is replaced at the holder's next beat.
+#[async_trait]
+pub trait TelemetryStore: Debug + Send + Sync {
+    /// Makes sure that the table exists and is one of telemetry.
+    ///
+    /// # Errors
+    /// [`TelemetryError`] saying what was found.
+    async fn open(&self) -> Result<(), TelemetryError>;
+
+    /// Writes the row of a lease in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Unavailable`]; the row may have been written.
+    async fn put(&self, item: TelemetryItem) -> Result<(), TelemetryError>;
+
+    /// All rows, in any order. One just written may be missing, one that has expired may still be there.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Unavailable`].
+    async fn list(&self) -> Result<Vec<TelemetryItem>, TelemetryError>;
+}
+
+/// A stored telemetry row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetryItem {
+    /// Whose row it is.
+    pub key: LeaseKey,
+    /// What [`TelemetryRow::encode`](crate::TelemetryRow::encode) made; whatever somebody put there, when it was read.
+    pub row: Bytes,
+    /// From when on the store may drop it.
+    pub expires_epoch_seconds: u64,
 }
 
 /// Time, from one place.

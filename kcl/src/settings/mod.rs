@@ -61,6 +61,11 @@ pub struct WorkerSettings {
     /// noticed later. Lower: one in trouble gets more calls.
     #[serde(with = "text::duration")]
     pub retry_pause_max: Duration,
+    /// How often the load of each shard is told, if the builder was given a telemetry store. Default 10 s, as a lease's
+    /// failover. Lower: the autoscaler sees sooner, for one write of 1 KiB each time and shard. Higher: the reverse; at most
+    /// 30 s, because rows older than a minute are not believed.
+    #[serde(with = "text::duration")]
+    pub telemetry_interval: Duration,
     /// How shards are read.
     pub fetch: FetchSettings,
 }
@@ -103,6 +108,7 @@ impl Default for WorkerSettings {
             idle_call_interval: Duration::from_secs(1),
             retry_pause_min: Duration::from_millis(500),
             retry_pause_max: Duration::from_secs(30),
+            telemetry_interval: Duration::from_secs(10),
             fetch: FetchSettings::default(),
         }
     }
@@ -154,6 +160,7 @@ impl WorkerSettings {
         bounded("idle_call_interval", self.idle_call_interval, millisecond * 50, hour)?;
         bounded("retry_pause_min", self.retry_pause_min, millisecond, self.retry_pause_max)?;
         bounded("retry_pause_max", self.retry_pause_max, self.retry_pause_min, hour)?;
+        bounded("telemetry_interval", self.telemetry_interval, millisecond * 100, TELEMETRY_INTERVAL_MAX)?;
         bounded("fetch.idle_pause_min", self.fetch.idle_pause_min, millisecond, self.fetch.idle_pause_max)?;
         bounded("fetch.idle_pause_max", self.fetch.idle_pause_max, millisecond, hour)?;
         self.fetch.validate()
@@ -221,6 +228,8 @@ impl From<InvalidSettings> for InvalidSetting {
 
 /// Leaves room for the suffix within the 1024 bytes of an index key.
 const WORKER_ID_BYTES_MAX: usize = 256;
+/// Two rows are told before the first of them is too old to be believed.
+const TELEMETRY_INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// Far beyond any quota: only a slip of the pen is greater.
 const CALLS_PER_SECOND_MAX: f64 = 10_000.0;
 

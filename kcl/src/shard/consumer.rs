@@ -25,6 +25,7 @@ use crate::context::ShardContext;
 use crate::port::StreamControl;
 use crate::processor::ProcessorFactory;
 use crate::settings::WorkerSettings;
+use crate::telemetry::TelemetryTap;
 use crate::worker::{ShardGauge, ShardState};
 
 /// What the consumer of a shard shares with the worker.
@@ -34,6 +35,7 @@ pub(crate) struct ShardParts {
     pub(crate) budget: Arc<ByteBudget>,
     pub(crate) settings: Arc<WorkerSettings>,
     pub(crate) gauge: ShardGauge,
+    pub(crate) telemetry: Option<TelemetryTap>,
     pub(crate) seed: u64,
 }
 
@@ -117,7 +119,7 @@ async fn run_once<F: ProcessorFactory>(
     let (queue, answers) = mpsc::channel(parts.settings.fetch.prefetch_answers_max);
     let context = delivering.context();
     let fetching = Fetching {
-        reader: ShardReader::new(context.reader().clone(), context.start()),
+        reader: ShardReader::new(context.reader().clone(), context.start()).telling(parts.telemetry.clone()),
         shard: context.shard().clone(),
         control: Arc::clone(&parts.control),
         tenure: context.tenure().clone(),

@@ -21,6 +21,7 @@ use crate::port::{Clock, FetchError, Fetched, NextFetch, ShardIterator, StreamSo
 use crate::rate::Pacer;
 use crate::record::Record;
 use crate::settings::FetchSettings;
+use crate::telemetry::TelemetryTap;
 
 /// What a reader is made of.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ pub(crate) struct ShardReader {
     last_fetched: Option<RecordPosition>,
     pacer: Pacer,
     backoff: Backoff,
+    telemetry: Option<TelemetryTap>,
 }
 
 /// One answer, taken apart.
@@ -79,7 +81,12 @@ impl ShardReader {
         let settings = &parts.settings;
         let pacer = Pacer::new(settings.calls_per_second_max, settings.bytes_per_second_max as f64, now);
         let backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX, parts.seed);
-        Self { start, iterator: None, last_fetched: None, pacer, backoff, parts }
+        Self { start, iterator: None, last_fetched: None, pacer, backoff, telemetry: None, parts }
+    }
+
+    /// The same, which tells what it fetches. Only for who reads a shard once: whatever is told counts as its load.
+    pub(crate) fn telling(self, telemetry: Option<TelemetryTap>) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// Waits until the shard's limits allow a call.
@@ -119,6 +126,9 @@ impl ShardReader {
 
     fn take_apart(&mut self, fetched: Fetched) -> Answer {
         self.backoff.reset();
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.observe(&fetched.records, fetched.behind_latest.into());
+        }
         let bytes = fetched.records.iter().map(Record::bytes).sum();
         self.pacer.on_answer(bytes, self.parts.clock.now());
         if let Some(last) = fetched.records.last() {

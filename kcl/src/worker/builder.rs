@@ -13,7 +13,7 @@ use super::health::HealthBoard;
 use crate::backoff::derive_seed;
 use crate::clock::SystemClock;
 use crate::error::Error;
-use crate::port::{Clock, LeaseStore, StreamControl, StreamSource};
+use crate::port::{Clock, LeaseStore, StreamControl, StreamSource, TelemetryStore};
 use crate::processor::ProcessorFactory;
 use crate::settings::WorkerSettings;
 
@@ -24,6 +24,7 @@ pub struct WorkerBuilder {
     source: Arc<dyn StreamSource>,
     control: Arc<dyn StreamControl>,
     store: Option<Arc<dyn LeaseStore>>,
+    telemetry: Option<Arc<dyn TelemetryStore>>,
     clock: Arc<dyn Clock>,
     settings: WorkerSettings,
     seed: u64,
@@ -41,6 +42,7 @@ impl WorkerBuilder {
             source: stream.clone(),
             control: stream,
             store: None,
+            telemetry: None,
             clock: Arc::new(SystemClock::new()),
             settings: WorkerSettings::default(),
             seed,
@@ -51,6 +53,14 @@ impl WorkerBuilder {
     #[must_use]
     pub fn with_lease_store(mut self, store: impl LeaseStore + 'static) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where to tell what the load of the shards is made of, for the autoscaler. Without it nothing is told, and nothing is
+    /// counted: telemetry that is off costs nothing.
+    #[must_use]
+    pub fn with_telemetry_store(mut self, store: impl TelemetryStore + 'static) -> Self {
+        self.telemetry = Some(Arc::new(store));
         self
     }
 
@@ -98,6 +108,7 @@ impl WorkerBuilder {
             store,
             source: self.source,
             control: self.control,
+            telemetry: self.telemetry,
             board: HealthBoard::new(id.clone(), Arc::clone(&self.clock)),
             clock: self.clock,
             seed: self.seed,

@@ -8,7 +8,7 @@
 //! poll_timeout ────────┘
 //! ```
 //!
-//! Owns the coordinator and every shard task; dropping the loop stops all of them.
+//! Owns the coordinator, every shard task and the writer of telemetry; dropping the loop stops all of them.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -34,12 +34,13 @@ use crate::budget::ByteBudget;
 use crate::clock::sleep_until;
 use crate::context::ShardContext;
 use crate::events;
-use crate::port::{Clock, LeaseStore, StreamControl, StreamIdentity, StreamSource};
+use crate::port::{Clock, LeaseStore, StreamControl, StreamIdentity, StreamSource, TelemetryStore};
 use crate::processor::ProcessorFactory;
 use crate::settings::WorkerSettings;
 use crate::shard::{
     OrderLink, ReaderParts, ShardOrder, ShardParts, Tenure, TenureOrder, TenureState, consume, panic_text,
 };
+use crate::telemetry::{StreamDigest, TelemetryBoard, TelemetryWriter};
 
 /// What a driver is made of.
 pub(super) struct DriverParts<F> {
@@ -51,6 +52,7 @@ pub(super) struct DriverParts<F> {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) source: Arc<dyn StreamSource>,
     pub(super) control: Arc<dyn StreamControl>,
+    pub(super) telemetry: Option<Arc<dyn TelemetryStore>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) seed: u64,
     pub(super) factory: Arc<F>,
@@ -68,6 +70,10 @@ pub(super) struct Driver<F> {
     outcomes: HashMap<CommandId, oneshot::Sender<Outcome>>,
     shards: HashMap<LeaseKey, RunningShard>,
     tasks: JoinSet<EndedShard>,
+    /// Where shards count, while telemetry is on.
+    telemetry: Option<TelemetryBoard>,
+    /// Its writer, at most one; aborted when this is dropped.
+    telemetry_writer: JoinSet<()>,
     commands_made: u64,
     is_shutting_down: bool,
 }
@@ -97,6 +103,8 @@ impl<F: ProcessorFactory> Driver<F> {
             outcomes: HashMap::new(),
             shards: HashMap::new(),
             tasks: JoinSet::new(),
+            telemetry: None,
+            telemetry_writer: JoinSet::new(),
             commands_made: 0,
             is_shutting_down: false,
         }
@@ -107,6 +115,7 @@ impl<F: ProcessorFactory> Driver<F> {
         let span = self.parts.span.clone();
         let (board, end) = (self.parts.board.clone(), self.parts.end.clone());
         board.set_phase(WorkerPhase::Running);
+        self.start_telemetry();
         let ended = async {
             let ended = self.turn_until_stopped().await;
             if timeout(CANCEL_TIMEOUT, self.tasks.shutdown()).await.is_err() {
@@ -121,6 +130,23 @@ impl<F: ProcessorFactory> Driver<F> {
         board.set_phase(WorkerPhase::Stopped);
         end.send_replace(Some(ended));
         ended
+    }
+
+    /// The writer has a task of its own: however long a write takes, nothing here waits for it.
+    fn start_telemetry(&mut self) {
+        let parts = &self.parts;
+        let Some(store) = &parts.telemetry else { return };
+        let board = TelemetryBoard::new(Arc::clone(&parts.clock));
+        let writer = TelemetryWriter {
+            store: Arc::clone(store),
+            board: board.clone(),
+            health: parts.board.clone(),
+            clock: Arc::clone(&parts.clock),
+            stream: StreamDigest::of(&parts.stream),
+            interval: parts.settings.telemetry_interval,
+        };
+        self.telemetry = Some(board);
+        self.telemetry_writer.spawn(writer.run().instrument(parts.span.clone()));
     }
 
     async fn turn_until_stopped(&mut self) -> WorkerEnd {
@@ -273,12 +299,14 @@ impl<F: ProcessorFactory> Driver<F> {
             settings: parts.settings.fetch.clone(),
             seed,
         };
+        let telemetry = self.telemetry.as_ref().zip(lease.hash_range);
         let link = OrderLink::new(key.clone(), token, self.orders.0.clone());
         let shard_parts = ShardParts {
             control: Arc::clone(&parts.control),
             budget: Arc::clone(&parts.budget),
             settings: Arc::clone(&parts.settings),
             gauge: parts.board.gauge(shard.clone(), token, lease.checkpoint, tenure.clone()),
+            telemetry: telemetry.map(|(board, range)| board.tap(key.clone(), range, seed)),
             seed,
         };
         let span = tracing::info_span!(parent: &parts.span, "shard", shard_id = %shard, lease_counter = token.counter.0);

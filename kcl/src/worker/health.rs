@@ -24,6 +24,19 @@ pub struct Health {
     pub store_silence: Option<Duration>,
     /// Each shard whose lease it holds.
     pub shards: Vec<ShardHealth>,
+    /// What became of the telemetry rows since the worker started; all zero while telemetry is off.
+    pub telemetry: TelemetryHealth,
+}
+
+/// What became of telemetry rows. Records are consumed all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TelemetryHealth {
+    /// Rows that were written.
+    pub rows_written: u64,
+    /// Rows that could not be written, or not in time.
+    pub rows_failed: u64,
+    /// The last failure.
+    pub last_error: Option<String>,
 }
 
 /// Where a worker stands in its life.
@@ -94,6 +107,7 @@ struct Shared {
     phase: WorkerPhase,
     is_leader: bool,
     store_answered_at: Option<Millis>,
+    telemetry: TelemetryHealth,
     shards: BTreeMap<(ShardId, FencingToken), (ShardHealth, Tenure)>,
 }
 
@@ -104,6 +118,7 @@ impl HealthBoard {
             phase: WorkerPhase::Starting,
             is_leader: false,
             store_answered_at: None,
+            telemetry: TelemetryHealth::default(),
             shards: BTreeMap::new(),
         };
         Self { shared: Arc::new(Mutex::new(shared)), clock }
@@ -123,6 +138,7 @@ impl HealthBoard {
             is_leader: shared.is_leader,
             store_silence: shared.store_answered_at.map(|at| now.since(at).into()),
             shards: shards.collect(),
+            telemetry: shared.telemetry.clone(),
         }
     }
 
@@ -136,6 +152,10 @@ impl HealthBoard {
 
     pub(crate) fn store_answered(&self, now: Millis) {
         self.shared.lock().store_answered_at = Some(now);
+    }
+
+    pub(crate) fn update_telemetry(&self, change: impl FnOnce(&mut TelemetryHealth)) {
+        change(&mut self.shared.lock().telemetry);
     }
 
     /// A place on the board for one tenure, cleared when the last clone of it is dropped.

@@ -19,18 +19,17 @@ use tracing::Instrument;
 
 pub use builder::WorkerBuilder;
 pub use handle::{WorkerEnd, WorkerHandle};
-pub use health::{Health, ShardHealth, ShardState, WorkerPhase};
+pub use health::{Health, ShardHealth, ShardState, TelemetryHealth, WorkerPhase};
 
-pub(crate) use health::ShardGauge;
+pub(crate) use health::{HealthBoard, ShardGauge};
 
 use crate::budget::ByteBudget;
 use crate::error::Error;
-use crate::port::{Application, Clock, LeaseStore, StreamControl, StreamSource};
+use crate::port::{Application, Clock, LeaseStore, StreamControl, StreamSource, TelemetryStore};
 use crate::processor::ProcessorFactory;
 use crate::settings::WorkerSettings;
 use driver::{Driver, DriverParts};
 use handle::StopSwitch;
-use health::HealthBoard;
 
 /// One member of the fleet that consumes a stream.
 #[derive(Debug)]
@@ -42,6 +41,7 @@ pub struct Worker<F> {
     store: Arc<dyn LeaseStore>,
     source: Arc<dyn StreamSource>,
     control: Arc<dyn StreamControl>,
+    telemetry: Option<Arc<dyn TelemetryStore>>,
     clock: Arc<dyn Clock>,
     seed: u64,
     factory: Arc<F>,
@@ -119,6 +119,7 @@ impl<F: ProcessorFactory> Worker<F> {
             store: self.store,
             source: self.source,
             control: self.control,
+            telemetry: self.telemetry,
             clock: self.clock,
             seed: self.seed,
             factory: self.factory,

@@ -9,10 +9,13 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use bytes::Bytes;
-use kcl::aws::{DynamoDbLeaseStore, KinesisStream};
+use kcl::aws::{DynamoDbLeaseStore, DynamoDbTelemetryStore, KinesisStream};
 use kcl::conformance::{self, Producer};
 use kcl::testkit::TestBed;
-use kcl::{Application, ErrorKind, LeaseStore, OpenError, ShardId, StreamControl, StreamIdentity, Worker};
+use kcl::{
+    Application, ErrorKind, LeaseStore, OpenError, ShardId, StreamControl, StreamIdentity, TelemetryError,
+    TelemetryStore, Worker,
+};
 use local::{LocalSettings, Services};
 
 use crate::recorder::Recorder;
@@ -151,6 +154,20 @@ async fn a_table_is_opened_again_by_its_owner_only() {
     let index = bed.dynamodb().describe_table().table_name("owned").send().await.expect("described");
     let indexes = index.table.expect("a table").global_secondary_indexes.unwrap_or_default();
     assert_eq!(indexes[0].index_name(), Some("LeaseOwnerToLeaseKeyIndex"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_telemetry_store_conforms_and_its_rows_expire() {
+    let bed = Bed::start();
+    conformance::telemetry_store(&DynamoDbTelemetryStore::new(&bed.config, "readers")).await;
+    let told =
+        bed.dynamodb().describe_time_to_live().table_name("readers-Telemetry").send().await.expect("told");
+    let told = told.time_to_live_description.expect("a description");
+    assert_eq!(told.attribute_name(), Some("lhExpires"));
+    bed.table("orders-Telemetry", "orderId").await;
+    let refused =
+        DynamoDbTelemetryStore::new(&bed.config, "orders").open().await.expect_err("it is another's");
+    assert!(matches!(refused, TelemetryError::Foreign { .. }), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,4 +8,5 @@ mod fleet;
 mod recorder;
 #[cfg(feature = "aws")]
 mod stale_table;
+mod telemetry;
 mod two_phase;
