@@ -120,7 +120,81 @@ pub fn run(trace: &Trace, settings: &CloudSettings, scaler: &mut dyn Scaler) -> 
 fn first_shards(trace: &Trace, limits: &ShardLimits) -> u32 {
     let hour = trace.minutes.iter().take(60);
     let demand = hour.map(|minute| minute.shards(limits)).fold(0.0, f64::max);
-    (demand / FIRST_UTILISATION).ceil() as u32
+    (demand / FIRST_UTILISATION - ROUNDING).ceil() as u32
 }
 
 const FIRST_UTILISATION: f64 = 0.7;
+/// Less than this much of a shard is a rounding error.
+const ROUNDING: f64 = 1e-9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamState;
+    use crate::simulate::{minutes_to_absorb, surge};
+
+    /// Doubles while CloudWatch shows refusals, waiting for nothing else.
+    struct Doubler;
+
+    impl Scaler for Doubler {
+        fn name(&self) -> &str {
+            "doubler"
+        }
+
+        fn minute(&mut self, cloud: &mut Cloud) {
+            let shown = cloud.minutes(Duration::from_secs(3 * 60)).last();
+            let is_throttled = shown.is_some_and(|minute| minute.rejected_records.is_some());
+            if is_throttled && cloud.state() == StreamState::Active {
+                cloud.update_shard_count(cloud.layout().count() * 2).expect("the quota is not touched");
+            }
+        }
+    }
+
+    struct Fixed;
+
+    impl Scaler for Fixed {
+        fn name(&self) -> &str {
+            "fixed"
+        }
+
+        fn minute(&mut self, _cloud: &mut Cloud) {}
+    }
+
+    #[test]
+    fn a_surge_is_absorbed_as_fast_as_metrics_and_doublings_allow() {
+        let settings = CloudSettings { shards: Some(8), ..CloudSettings::exact() };
+        let doubled = run(&surge(), &settings, &mut Doubler);
+        assert_eq!(
+            minutes_to_absorb(&doubled),
+            Some(12),
+            "3 to see it, then 149 s, 178 s and 235 s, each begun at a full minute"
+        );
+        let steps: Vec<_> =
+            doubled.operations.iter().map(|operation| (operation.from, operation.to)).collect();
+        assert_eq!(
+            steps,
+            [(8, 16), (16, 32), (32, 64), (64, 128)],
+            "the last one by metrics of the time before"
+        );
+        assert_eq!(
+            (doubled.scores.useful_changes, doubled.scores.shards_created),
+            (4.0, 2 * (8 + 16 + 32 + 64))
+        );
+        assert_eq!(
+            (doubled.scores.minutes_to_absorb_max, doubled.scores.opposite_moves_within_hour),
+            (12, 0)
+        );
+
+        let fixed = run(&surge(), &settings, &mut Fixed);
+        assert!(minutes_to_absorb(&fixed).is_some_and(|minutes| minutes > 120), "as long as the surge lasts");
+        let enough = run(&surge(), &CloudSettings { shards: Some(60), ..settings }, &mut Fixed);
+        assert_eq!(minutes_to_absorb(&enough), None);
+        assert_eq!((enough.scores.throttled_minutes_per_day, enough.scores.moves), (0.0, 0));
+    }
+
+    #[test]
+    fn the_first_hour_decides_how_many_shards_there_are_at_first() {
+        let run = run(&surge(), &CloudSettings::default(), &mut Fixed);
+        assert_eq!(run.minutes[0].shards, 8, "5.6 shards' worth at 70 %");
+    }
+}

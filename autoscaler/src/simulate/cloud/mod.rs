@@ -150,7 +150,7 @@ impl Cloud {
         self.watch.ages(self.now, window)
     }
 
-    /// The load of single shards by minute. Empty unless metrics by shard or telemetry are switched on.
+    /// The load of single shards by minute, of the last hour at most. Empty unless metrics by shard or telemetry are on.
     #[must_use]
     pub fn shard_minutes(&self, window: Duration) -> BTreeMap<ShardId, Vec<ShardMinute>> {
         self.shards.minutes(self.now, window)
@@ -169,7 +169,7 @@ impl Cloud {
         self.readers.lags()
     }
 
-    /// All of it, with `window` of metrics.
+    /// All of it, with `window` of the stream's metrics and at most a quarter of an hour of each shard's.
     #[must_use]
     pub fn observe(&self, window: Duration) -> Observation {
         Observation {
@@ -179,7 +179,7 @@ impl Cloud {
             fan_out_consumers: u32::try_from(self.readers.fan_out_count()).unwrap_or(u32::MAX),
             minutes: self.minutes(window).to_vec(),
             load_map: self.load_map(),
-            shards: self.shard_minutes(window),
+            shards: self.shard_minutes(window.min(SHARD_WINDOW_MAX)),
             applications: self.applications(),
         }
     }
@@ -328,6 +328,8 @@ impl Cloud {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Enough to see a hot shard through CloudWatch's delay; an hour of a hundred shards would be copied at each look.
+const SHARD_WINDOW_MAX: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ impl ShardHistory {
         }
     }
 
-    /// Ends the minute. Shards without a figure for a day are forgotten.
+    /// Ends the minute. Shards without a figure for an hour are forgotten.
     pub(super) fn end_minute(&mut self, now: EpochMillis) {
         for (shard, mut minute) in std::mem::take(&mut self.minute) {
             for sum in [&mut minute.bytes, &mut minute.records, &mut minute.rejected_records] {
@@ -75,16 +75,16 @@ impl ShardHistory {
         self.shards.retain(|_, history| history.back().is_some_and(|last| last.start >= oldest));
     }
 
-    /// The minutes of each shard that began within `window` before `now` and can be read.
+    /// The minutes of each shard that began within `window` before `now` and can be read; of the last hour at most.
     pub(super) fn minutes(&self, now: EpochMillis, window: Duration) -> BTreeMap<ShardId, Vec<ShardMinute>> {
         let oldest = now.before(window);
-        let is_shown = |minute: &&ShardMinute| {
-            minute.start >= oldest && minute.start.after(MINUTE).after(self.delay) <= now
-        };
-        let shown = self.shards.iter().map(|(shard, history)| {
-            (shard.clone(), history.iter().filter(is_shown).copied().collect::<Vec<_>>())
+        let is_readable = |minute: &ShardMinute| minute.start.after(MINUTE).after(self.delay) <= now;
+        let shown = self.shards.iter().filter_map(|(shard, history)| {
+            let first = history.partition_point(|minute| minute.start < oldest);
+            let end = history.partition_point(is_readable);
+            (first < end).then(|| (shard.clone(), history.range(first..end).copied().collect()))
         });
-        shown.filter(|(_, minutes)| !minutes.is_empty()).collect()
+        shown.collect()
     }
 }
 
@@ -128,8 +128,8 @@ impl LoadReports {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// A day of minutes, which is the longest window of a policy.
-const MINUTES_MAX: usize = 24 * 60;
+/// An hour of minutes: a shard's own load tells where it is hot at the moment, the stream's tells the past.
+const MINUTES_MAX: usize = 60;
 
 #[cfg(test)]
 mod tests {

@@ -50,6 +50,14 @@ fn bad_streams_are_not_created() {
 }
 
 #[test]
+fn shards_that_exist_only_while_scaling_count_against_the_account() {
+    let settings = Settings { open_shards_max: 21, ..Settings::default() };
+    let world = World::with(settings, 10);
+    assert_eq!(code(world.scale(13)), "LimitExceededException", "12 splits come before 9 merges");
+    assert_eq!(code(world.scale(15)), "accepted");
+}
+
+#[test]
 fn a_slow_stream_takes_records_only_when_active() {
     let settings = Settings { control_plane: ControlPlane::Aws, ..Settings::default() };
     let mut world = World::with(settings, 1);
