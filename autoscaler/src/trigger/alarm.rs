@@ -6,6 +6,8 @@
 //! | event (EventBridge) | `detail-type` | `detail` | map |
 //! | Lambda action | `alarmData` | `alarmData` | map |
 //!
+//! Two more documents wake that are no alarms: `{"stream": …}`, and an event of a schedule for all streams of the settings.
+//!
 //! Unknown fields are passed over, so that CloudWatch may add some. Either form of dimensions is read in every shape.
 
 use std::collections::BTreeSet;
@@ -24,8 +26,8 @@ use crate::EpochMillis;
 /// The streams that a document without envelope asks to look at: one wake each, in the order of their names.
 pub(super) fn wakes(document: &Value, settings: &TriggerSettings) -> Result<Vec<Wake>, Refusal> {
     let root = Place::root(document);
-    if root.field("detail-type").is_present() {
-        check_event(&root)?;
+    if root.field("detail-type").is_present() && check_event(&root)? == EventKind::Schedule {
+        return by_schedule(&root, settings);
     }
     let inner = [root.field("alarmData"), root.field("detail")].into_iter().find(Place::is_present);
     if let Some(inner) = inner {
@@ -47,22 +49,44 @@ pub(super) fn wakes(document: &Value, settings: &TriggerSettings) -> Result<Vec<
     ))
 }
 
-/// EventBridge carries more than changes of alarms.
-fn check_event(root: &Place<'_>) -> Result<(), Refusal> {
-    let remedy = "let the rule match source aws.cloudwatch and detail-type CloudWatch Alarm State Change";
-    for (name, wanted) in [("source", EVENT_SOURCE), ("detail-type", EVENT_DETAIL_TYPE)] {
-        let field = root.field(name);
-        if field.text()? != wanted {
-            return Err(field.refuse(RefusalKind::NotAnAlarm, remedy));
-        }
-    }
-    Ok(())
+/// The events of EventBridge that wake.
+#[derive(PartialEq, Eq)]
+enum EventKind {
+    Alarm,
+    Schedule,
 }
 
+fn check_event(root: &Place<'_>) -> Result<EventKind, Refusal> {
+    let (source, kind) = (root.field("source"), root.field("detail-type"));
+    let remedy = "let the rule match source aws.cloudwatch and detail-type CloudWatch Alarm State Change";
+    let refuse = |place: &Place<'_>| Err(place.refuse(RefusalKind::NotAnAlarm, remedy));
+    let (wanted, event) = match source.text()? {
+        "aws.cloudwatch" => ("CloudWatch Alarm State Change", EventKind::Alarm),
+        "aws.events" | "aws.scheduler" => ("Scheduled Event", EventKind::Schedule),
+        _ => return refuse(&source),
+    };
+    if kind.text()? == wanted { Ok(event) } else { refuse(&kind) }
+}
+
+/// A schedule names no stream; the settings do.
+fn by_schedule(root: &Place<'_>, settings: &TriggerSettings) -> Result<Vec<Wake>, Refusal> {
+    let streams = settings.streams.iter().flatten().cloned();
+    let wake = |stream| Wake { stream, region: None, source: WakeSource::Schedule };
+    let wakes: Vec<_> = streams.map(wake).collect();
+    if wakes.is_empty() {
+        let remedy =
+            "list the streams under `streams`, or give the schedule the constant input {\"stream\": …}";
+        return Err(root.field("detail-type").refuse(RefusalKind::NoStream, remedy));
+    }
+    Ok(wakes)
+}
+
+/// Where the alarm's ARN stands if not in `alarmArn`.
 fn first_resource<'a>(root: &Place<'a>) -> Result<Place<'a>, Refusal> {
     let resources = root.field("resources");
     if !resources.is_present() {
-        return Ok(root.field("alarmArn"));
+        let is_event = root.field("detail").is_present();
+        return Ok(if is_event { resources } else { root.field("alarmArn") });
     }
     let first = resources.items()?.next();
     first.ok_or_else(|| resources.invalid("give the alarm's ARN as the first resource"))
@@ -316,8 +340,6 @@ const NOTIFICATION_FIELDS: Fields = Fields {
     dimensions: "Dimensions",
     account: "AccountId",
 };
-const EVENT_SOURCE: &str = "aws.cloudwatch";
-const EVENT_DETAIL_TYPE: &str = "CloudWatch Alarm State Change";
 const STREAM_DIMENSION: &str = "StreamName";
 const STREAM_REMEDY: &str = "give 1 to 128 of a-z A-Z 0-9 _ . -";
 const REGION_REMEDY: &str = "give the code of a region, such as eu-west-1";

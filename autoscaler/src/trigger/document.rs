@@ -197,7 +197,7 @@ mod tests {
         let refusal = item.field("c").text().expect_err("null");
         assert_eq!(refusal.to_string(), "missing_field at a[0].c: absent; send the message as AWS wrote it");
         let refusal = Place::root(&value).items().err().expect("an object");
-        assert_eq!(refusal.to_string(), "invalid_field at message: an object of 1 fields: a; give a list");
+        assert_eq!(refusal.to_string(), "invalid_field at message: an object with a; give a list");
     }
 
     /// The values of a document, itself included, names of fields counted as values.

@@ -245,3 +245,248 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long a batch may take to be deleted or given back.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use serde_json::json;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::trigger::{MemoryWakeQueue, RefusalKind};
+
+    /// A poller at work on a queue that can be made to fail.
+    struct Bench {
+        queue: Arc<FlakyQueue>,
+        tally: Arc<Tally>,
+        stop: CancellationToken,
+        polling: JoinHandle<PollEnd>,
+    }
+
+    impl Bench {
+        fn start(capacity: usize) -> (Self, mpsc::Receiver<Wake>) {
+            Self::start_on(FlakyQueue::default(), capacity)
+        }
+
+        fn start_on(queue: FlakyQueue, capacity: usize) -> (Self, mpsc::Receiver<Wake>) {
+            let (queue, tally, stop) = (Arc::new(queue), Arc::<Tally>::default(), CancellationToken::new());
+            let (sender, receiver) = mpsc::channel(capacity);
+            let shared: Arc<dyn WakeQueue> = Arc::<FlakyQueue>::clone(&queue);
+            let poller = WakePoller::new(shared, TriggerSettings::default(), Arc::clone(&tally));
+            let polling = tokio::spawn(poller.run(sender, stop.clone()));
+            (Self { queue, tally, stop, polling }, receiver)
+        }
+
+        fn count(&self, name: &str) -> u64 {
+            let counters = self.tally.counters().filter(|counter| counter.name.ends_with(name));
+            counters.map(|counter| counter.value).sum()
+        }
+
+        async fn stop(self) -> PollEnd {
+            self.stop.cancel();
+            self.polling.await.expect("no panic")
+        }
+    }
+
+    #[derive(Default)]
+    struct FlakyQueue {
+        inner: MemoryWakeQueue,
+        failing_receives: AtomicU32,
+        failing_deletes: AtomicU32,
+        receives: AtomicU32,
+        ignores_wait: bool,
+    }
+
+    impl FlakyQueue {
+        fn fails(left: &AtomicU32, call: &'static str) -> Result<(), QueueError> {
+            let take = |count: u32| count.checked_sub(1);
+            match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+                Ok(_) => Err(QueueError { call, queue: "memory".into(), reason: "down".into() }),
+                Err(_) => Ok(()),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl WakeQueue for FlakyQueue {
+        async fn receive(
+            &self,
+            count_max: usize,
+            wait: Duration,
+            hidden: Duration,
+        ) -> Result<Vec<QueueMessage>, QueueError> {
+            self.receives.fetch_add(1, Ordering::Relaxed);
+            Self::fails(&self.failing_receives, "ReceiveMessage")?;
+            let wait = if self.ignores_wait { Duration::ZERO } else { wait };
+            self.inner.receive(count_max, wait, hidden).await
+        }
+
+        async fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError> {
+            Self::fails(&self.failing_deletes, "DeleteMessageBatch")?;
+            self.inner.delete(receipts).await
+        }
+
+        async fn hide(&self, receipts: &[Receipt], hidden: Duration) -> Result<(), QueueError> {
+            self.inner.hide(receipts, hidden).await
+        }
+    }
+
+    /// A notification about one stream's alarm.
+    fn alarm(stream: &str, second: u8) -> String {
+        json!({
+            "AlarmArn": format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{stream}"),
+            "NewStateValue": "ALARM",
+            "StateChangeTime": format!("2026-11-20T17:03:{second:02}.000+0000"),
+            "Trigger": {
+                "Namespace": "AWS/Kinesis",
+                "Dimensions": [{ "name": "StreamName", "value": stream }],
+            },
+        })
+        .to_string()
+    }
+
+    fn name(wake: Option<Wake>) -> String {
+        wake.expect("a wake").stream.to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wakes_are_handed_over_and_every_message_is_deleted() {
+        let (bench, mut wakes) = Bench::start(8);
+        bench.queue.inner.send(alarm("clicks", 1));
+        bench.queue.inner.send("gossip");
+        bench.queue.inner.send(alarm("clicks", 1));
+        bench.queue.inner.send(alarm("views", 1));
+        assert_eq!([name(wakes.recv().await), name(wakes.recv().await)], ["clicks", "views"]);
+        bench.queue.inner.drained().await;
+        assert_eq!(bench.tally.refused(RefusalKind::NotJson), 1);
+        let counts = ["messages_total", "wakes_total", "queue_failures_total"].map(|name| bench.count(name));
+        assert_eq!(counts, [4 + 1 + 1, 2, 0], "4 messages, of which 1 refused and 1 repeated");
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+        assert!(wakes.recv().await.is_none(), "nothing was handed over twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_stay_hidden_for_as_long_as_the_reconciler_is_behind() {
+        let (bench, mut wakes) = Bench::start(1);
+        for second in 0..4 {
+            bench.queue.inner.send(alarm("clicks", second));
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(
+            bench.queue.inner.len(),
+            3,
+            "the first is handed over and deleted, though its batch is not done"
+        );
+        let stolen = bench.queue.inner.receive(10, Duration::ZERO, HIDDEN).await.expect("memory");
+        assert_eq!(stolen, [], "nobody else gets what is in hand");
+        for _ in 0..4 {
+            assert_eq!(name(wakes.recv().await), "clicks");
+        }
+        bench.queue.inner.drained().await;
+        assert_eq!(bench.count("wakes_total"), 4);
+        assert_eq!(bench.count("repeated_messages_total"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_gives_back_what_is_not_handed_over() {
+        let (bench, mut wakes) = Bench::start(1);
+        for second in 0..4 {
+            bench.queue.inner.send(alarm("clicks", second));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let queue = Arc::clone(&bench.queue);
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+        assert_eq!(name(wakes.recv().await), "clicks");
+        assert!(wakes.recv().await.is_none());
+        let left = queue.inner.receive(10, Duration::ZERO, HIDDEN).await.expect("memory");
+        assert_eq!(left.len(), 3, "at once, without waiting for the timeout");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_listener_polling_ends_and_nothing_is_lost() {
+        let (bench, wakes) = Bench::start(1);
+        bench.queue.inner.send(alarm("clicks", 1));
+        bench.queue.inner.send(alarm("clicks", 2));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(wakes);
+        assert_eq!(bench.polling.await.expect("no panic"), PollEnd::NoListener);
+        let left = bench.queue.inner.receive(10, Duration::ZERO, HIDDEN).await.expect("memory");
+        assert_eq!(left.len(), 1, "the one that was not handed over");
+
+        let (idle, wakes) = Bench::start(1);
+        drop(wakes);
+        assert_eq!(idle.polling.await.expect("no panic"), PollEnd::NoListener);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_waited_out_with_growing_pauses() {
+        let (bench, mut wakes) = Bench::start(8);
+        let started = Instant::now();
+        bench.queue.failing_receives.store(20, Ordering::Relaxed);
+        tokio::time::sleep(RECEIVE_WAIT).await;
+        bench.queue.inner.send(alarm("clicks", 1));
+        assert_eq!(name(wakes.recv().await), "clicks");
+        assert_eq!(bench.count("queue_failures_total"), 20);
+        let elapsed = started.elapsed();
+        assert!(elapsed >= PAUSE_MAX * 14, "six pauses double, the others are the longest: {elapsed:?}");
+        assert!(elapsed <= RECEIVE_WAIT + PAUSE_MAX * 20, "{elapsed:?}");
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_does_not_wait_for_a_pause_to_end() {
+        let (bench, _wakes) = Bench::start(8);
+        bench.queue.failing_receives.store(u32::MAX, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1000)).await;
+        let asked_at = Instant::now();
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+        assert_eq!(asked_at.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_does_not_wait_is_asked_once_a_second() {
+        let queue = FlakyQueue { ignores_wait: true, ..FlakyQueue::default() };
+        let (bench, _wakes) = Bench::start_on(queue, 8);
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        let asked = bench.queue.receives.load(Ordering::Relaxed);
+        assert!((99..=101).contains(&asked), "{asked}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_could_not_be_deleted_wakes_only_once() {
+        let (bench, mut wakes) = Bench::start(8);
+        bench.queue.failing_deletes.store(2, Ordering::Relaxed);
+        bench.queue.inner.send(alarm("clicks", 1));
+        bench.queue.inner.drained().await;
+        assert_eq!(bench.count("repeated_messages_total"), 2);
+        assert_eq!(bench.count("queue_failures_total"), 2);
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+        assert_eq!(name(wakes.recv().await), "clicks");
+        assert!(wakes.recv().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_repeated_and_in_whichever_order_each_change_wakes_once() {
+        let (bench, mut wakes) = Bench::start(3);
+        let mut order = fastrand::Rng::with_seed(7);
+        let mut bodies: Vec<_> = (0..50).flat_map(|second| vec![alarm("clicks", second); 3]).collect();
+        order.shuffle(&mut bodies);
+        bench.queue.failing_deletes.store(5, Ordering::Relaxed);
+        bench.queue.failing_receives.store(3, Ordering::Relaxed);
+        for body in bodies {
+            bench.queue.inner.send(body);
+        }
+        let mut times = BTreeSet::new();
+        for _ in 0..50 {
+            let wake = wakes.recv().await.expect("a wake");
+            assert!(times.insert(wake.source.alarm().expect("an alarm").changed_at), "{wake} came twice");
+        }
+        bench.queue.inner.drained().await;
+        assert_eq!(bench.count("wakes_total"), 50);
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+        assert!(wakes.recv().await.is_none());
+    }
+}

@@ -165,7 +165,10 @@ pub(super) fn shown(value: Option<&Value>) -> String {
         Some(Value::Array(items)) => format!("a list of {}", items.len()),
         Some(Value::Object(fields)) => {
             let names: Vec<_> = fields.keys().take(KEYS_SHOWN_MAX).map(String::as_str).collect();
-            format!("an object of {} fields: {}", fields.len(), names.join(", "))
+            match fields.len() - names.len() {
+                0 => format!("an object with {}", names.join(", ")),
+                more => format!("an object with {} and {more} more", names.join(", ")),
+            }
         }
         Some(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => value.to_string(),
     }

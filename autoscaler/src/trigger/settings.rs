@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{AccountId, Region, StreamName};
+use crate::alarms::OwnMetric;
 
 /// Which alarms may wake which streams. The default takes every alarm on a metric of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -17,8 +18,9 @@ pub struct TriggerSettings {
     /// The only region whose alarms are taken. Default: any. Pin it if the autoscaler looks at one region only, so that a
     /// stream of the same name elsewhere wakes nothing.
     pub region: Option<Region>,
-    /// The only streams that can be woken. Default: any. Whoever may write to the queue can cause a look at any stream
-    /// otherwise, which costs a few calls of CloudWatch each.
+    /// The only streams that can be woken, and those that a schedule wakes. Default: any by an alarm, none by a schedule.
+    /// Unless they are listed, whoever may write to the queue can cause a look at any stream, which costs a few calls of
+    /// CloudWatch each.
     pub streams: Option<BTreeSet<StreamName>>,
     /// Namespaces whose metrics name streams by their dimension `StreamName`. Default: that of Kinesis and the
     /// autoscaler's own. Metrics of others are passed over in an alarm that has one of these, too.
@@ -84,7 +86,7 @@ pub struct TriggerProblem {
 /// Streams that one alarm can name: CloudWatch allows ten metrics in an alarm.
 pub(super) const STREAMS_OF_ALARM_MAX: usize = 10;
 /// Kinesis' own namespace, and that of the metrics that the autoscaler publishes.
-const NAMESPACES: [&str; 2] = ["AWS/Kinesis", "Leasehold"];
+const NAMESPACES: [&str; 2] = ["AWS/Kinesis", OwnMetric::NAMESPACE];
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ pub struct Wake {
 }
 
 impl Wake {
-    /// A wake by a person or a schedule.
+    /// A wake by a person, or by whatever sends the name of a stream.
     #[must_use]
     pub const fn by_operator(stream: StreamName, region: Option<Region>) -> Self {
         Self { stream, region, source: WakeSource::Operator }
@@ -35,6 +35,7 @@ impl fmt::Display for Wake {
                 change.state,
                 change.reason
             ),
+            WakeSource::Schedule => write!(formatter, "{}: scheduled", self.stream),
             WakeSource::Operator => write!(formatter, "{}: asked for", self.stream),
         }
     }
@@ -45,7 +46,9 @@ impl fmt::Display for Wake {
 pub enum WakeSource {
     /// An alarm that changed its state.
     Alarm(AlarmChange),
-    /// A person or a schedule.
+    /// A schedule of EventBridge, which wakes every stream of the settings.
+    Schedule,
+    /// A person, or whatever sends the name of a stream.
     Operator,
 }
 
@@ -55,7 +58,7 @@ impl WakeSource {
     pub const fn alarm(&self) -> Option<&AlarmChange> {
         match self {
             Self::Alarm(change) => Some(change),
-            Self::Operator => None,
+            Self::Schedule | Self::Operator => None,
         }
     }
 }
