@@ -37,9 +37,10 @@ pub use signal::{
     TelemetryQuality, TelemetryReading, TelemetryScope,
 };
 pub use simulate::{
-    ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, KeySchedule, MetricSettings,
-    MinuteLoad, Operation, OperationKind, ReadMode, Refusal, RetrySettings, Row, Run, RunMinute, Scaler,
-    Scores, Slowdown, Summary, TelemetrySettings, Trace, aws_samples, baselines, clairvoyant, compare,
-    fixed_count, minutes_to_absorb, reactive, required, run, skewed, suite, surge,
+    ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, Gaps, KeySchedule,
+    MetricSettings, MinuteLoad, Operation, OperationKind, ReadMode, Refusal, RetrySettings, Row, Run,
+    RunMinute, Scaler, Scores, Slowdown, Summary, TelemetrySettings, Trace, TraceError, TraceFile,
+    TraceSettings, aws_samples, baselines, clairvoyant, compare, fixed_count, minutes_to_absorb, reactive,
+    read_trace, required, run, skewed, suite, surge,
 };
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

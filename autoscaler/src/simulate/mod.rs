@@ -14,6 +14,7 @@ mod run;
 mod scaler;
 mod score;
 mod suite;
+mod trace;
 mod traffic;
 
 pub use baseline::{all as baselines, aws_samples, fixed_count};
@@ -26,4 +27,5 @@ pub use run::{Operation, OperationKind, Refusal, Run, RunMinute, run};
 pub use scaler::Scaler;
 pub use score::{Scores, minutes_to_absorb};
 pub use suite::{Bar, Comparison, Figures, Row, Summary, compare};
+pub use trace::{Gaps, TraceError, TraceFile, TraceSettings, read_trace};
 pub use traffic::{Family, KeySchedule, MinuteLoad, Trace, skewed, suite, surge};

@@ -1,6 +1,6 @@
 //! The cheapest shard counts over time under a limit on changes, by an exact dynamic program.
 //!
-//! The state at a minute is the count held and how many changes its day has had. Each minute it holds its count, or takes
+//! The state is the count held and how many changes its day has had. In each run of equal minutes it holds its count, or takes
 //! the cheapest state with one change fewer and moves it to another count:
 //!
 //! ```text
@@ -23,21 +23,48 @@ pub(super) struct Days {
 
 /// Counts of the least sum, each at least what is required, with no day of more changes than allowed.
 pub(super) fn cheapest(required: &[u32], days: Days) -> Vec<u32> {
-    let mut program = Program::new(required, days.changes_max);
-    for (minute, &required) in required.iter().enumerate() {
-        if minute > 0 && minute % days.length == days.begin % days.length {
+    let runs = runs(required, days);
+    let mut program = Program::new(required, runs.len(), days.changes_max);
+    for run in &runs {
+        if run.from > 0 && days.begin_at(run.from) {
             program.begin_day();
         }
-        program.step(required);
+        program.step(run.required, run.length);
     }
-    program.schedule(required.len())
+    program.schedule(&runs)
+}
+
+/// Minutes of one requirement, within which no change is worth while: one that adds is made as late as it may be, one that
+/// takes away as early, but in either case perhaps on the other side of midnight.
+struct Run {
+    from: usize,
+    length: u32,
+    required: u32,
+}
+
+fn runs(required: &[u32], days: Days) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (minute, &required) in required.iter().enumerate() {
+        let is_at_midnight = days.begin_at(minute) || days.begin_at(minute + 1);
+        match runs.last_mut() {
+            Some(run) if run.required == required && !is_at_midnight => run.length += 1,
+            _ => runs.push(Run { from: minute, length: 1, required }),
+        }
+    }
+    runs
+}
+
+impl Days {
+    const fn begin_at(self, minute: usize) -> bool {
+        minute % self.length == self.begin % self.length
+    }
 }
 
 struct Program {
     counts: Vec<u32>,
     /// By number of changes, then by count.
     rows: Vec<Row>,
-    /// The moves of all minutes, as many for each as there may be changes in a day.
+    /// The moves of all runs, as many for each as there may be changes in a day.
     nodes: Vec<Node>,
 }
 
@@ -55,14 +82,14 @@ struct Node {
 }
 
 impl Program {
-    fn new(required: &[u32], changes_max: usize) -> Self {
+    fn new(required: &[u32], runs: usize, changes_max: usize) -> Self {
         let mut counts = required.to_vec();
         counts.sort_unstable();
         counts.dedup();
         let row = |cost| Row { costs: vec![cost; counts.len()], entered: vec![FROM_START; counts.len()] };
         let mut rows = vec![row(0)];
         rows.extend((0..changes_max).map(|_| row(IMPOSSIBLE)));
-        Self { rows, nodes: Vec::with_capacity(required.len() * changes_max), counts }
+        Self { rows, nodes: Vec::with_capacity(runs * changes_max), counts }
     }
 
     /// Merges all rows into that of no change.
@@ -83,31 +110,32 @@ impl Program {
         }
     }
 
-    fn step(&mut self, required: u32) {
+    fn step(&mut self, required: u32, minutes: u32) {
         let sufficient = self.counts.partition_point(|&count| count < required);
         let is_first = self.nodes.is_empty();
         for changes in (1..self.rows.len()).rev() {
-            let node = u32::try_from(self.nodes.len()).expect("ten moves for each minute of a year fit");
+            let node = u32::try_from(self.nodes.len()).expect("ten moves for each minute of a year are few");
             let left = &self.rows[changes - 1];
             let least = left.costs.iter().copied().min().unwrap_or(IMPOSSIBLE);
             let place = left.costs.iter().position(|&cost| cost == least).unwrap_or_default();
             self.nodes.push(Node { place: place as u32, entered: left.entered[place] });
             let least = if is_first { IMPOSSIBLE } else { least };
-            self.rows[changes].hold_or_enter(&self.counts, sufficient, least, node);
+            self.rows[changes].hold_or_enter(&self.counts[sufficient..], minutes, least, node);
         }
-        self.rows[0].hold_or_enter(&self.counts, sufficient, IMPOSSIBLE, FROM_START);
+        self.rows[0].hold_or_enter(&self.counts[sufficient..], minutes, IMPOSSIBLE, FROM_START);
     }
 
-    fn schedule(&self, minutes: usize) -> Vec<u32> {
+    fn schedule(&self, runs: &[Run]) -> Vec<u32> {
         let states = self.rows.iter().flat_map(|row| (0..self.counts.len()).map(move |place| (row, place)));
         let Some((row, place)) = states.min_by_key(|(row, place)| row.costs[*place]) else {
             return Vec::new();
         };
+        let minutes = runs.last().map_or(0, |run| run.from + run.length as usize);
         let mut schedule = vec![0; minutes];
         let (mut place, mut entered, mut until) = (place, row.entered[place], minutes);
         let moves = self.rows.len() - 1;
         loop {
-            let from = if entered == FROM_START { 0 } else { entered as usize / moves };
+            let from = if entered == FROM_START { 0 } else { runs[entered as usize / moves].from };
             schedule[from..until].fill(self.counts[place]);
             if entered == FROM_START {
                 return schedule;
@@ -119,13 +147,16 @@ impl Program {
 }
 
 impl Row {
-    fn hold_or_enter(&mut self, counts: &[u32], sufficient: usize, least: u32, node: u32) {
-        self.costs[..sufficient].fill(IMPOSSIBLE);
-        let states = self.costs[sufficient..].iter_mut().zip(&mut self.entered[sufficient..]);
-        for ((cost, entered), count) in states.zip(&counts[sufficient..]) {
+    /// Takes the state of each of the last `counts.len()` counts on by some minutes, either held or entered at the cost
+    /// `least`. The lower counts do not suffice.
+    fn hold_or_enter(&mut self, counts: &[u32], minutes: u32, least: u32, node: u32) {
+        let (insufficient, costs) = self.costs.split_at_mut(self.entered.len() - counts.len());
+        let (_, entered) = self.entered.split_at_mut(insufficient.len());
+        insufficient.fill(IMPOSSIBLE);
+        for ((cost, entered), count) in costs.iter_mut().zip(entered).zip(counts) {
             let is_entered = least < *cost;
             *entered = if is_entered { node } else { *entered };
-            *cost = if is_entered { least } else { *cost } + count;
+            *cost = if is_entered { least } else { *cost } + count * minutes;
         }
     }
 }
@@ -187,7 +218,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn no_schedule_is_cheaper_and_none_under_the_stricter_rule(
-            required in proptest::collection::vec(1..4_u32, 8),
+            required in proptest::collection::vec((1..4_u32, 1..4_usize), 8).prop_map(|runs| {
+                runs.into_iter().flat_map(|(count, length)| std::iter::repeat_n(count, length)).take(8).collect::<Vec<_>>()
+            }),
             begin in 0..4_usize,
             changes_max in 0..4_usize,
         ) {

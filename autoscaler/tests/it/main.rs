@@ -1,0 +1,3 @@
+//! The autoscaler through its public interface.
+
+mod traces;
