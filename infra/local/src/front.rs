@@ -4,26 +4,34 @@
 //!              Host / Origin loopback?     x-amz-target
 //!  request ──▶ no: 403 ──── yes ─────▶ Kinesis_20131202.*  ──▶ Kinesis
 //!                                      DynamoDB_20120810.* ──▶ DynamoDB
+//!                                      GraniteService….*   ──▶ CloudWatch
+//!                                      AmazonSQS.*         ──▶ SQS
 //!                                      any other target    ──▶ 400
-//!                                      none                ──▶ S3, path style; /_leasehold/throttle ──▶ the knob
+//!                                      none                ──▶ S3, path style, except
+//!                                        rpc-v2-cbor        ──▶ CloudWatch
+//!                                        a form sent to /   ──▶ SNS
+//!                                        /_leasehold/throttle ──▶ the knob
 //! ```
 //!
 //! The services know nothing of each other. Signatures are not checked: whoever reaches the loopback address may do
 //! everything, and the Host check keeps web pages from being whoever (DNS rebinding).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use tokio_util::sync::CancellationToken;
 
+use crate::cloudwatch::CloudWatch;
 use crate::dynamodb::DynamoDb;
 use crate::kinesis::KinesisServer;
+use crate::notify::Notify;
 use crate::s3::ObjectStore;
 use crate::throttle::{THROTTLE_PATH, Throttle};
 use crate::wire::error_response;
@@ -34,16 +42,27 @@ pub(crate) struct Front {
     pub(crate) kinesis: KinesisServer,
     pub(crate) dynamodb: DynamoDb,
     pub(crate) s3: ObjectStore,
+    pub(crate) cloudwatch: Arc<CloudWatch>,
+    pub(crate) notify: Arc<Notify>,
     pub(crate) throttle: Throttle,
 }
 
 impl Front {
-    /// Opens the stores that `settings` names; subscriptions end with `stop`.
-    pub(crate) fn open(settings: &LocalSettings, stop: CancellationToken) -> Result<Self, LocalError> {
+    /// Opens the stores that `settings` names; subscriptions end with `stop`, queues have URLs at `address`.
+    pub(crate) fn open(
+        settings: &LocalSettings,
+        address: SocketAddr,
+        stop: CancellationToken,
+    ) -> Result<Self, LocalError> {
+        let kinesis = KinesisServer::open(settings, stop)?;
+        let notify = Arc::new(Notify::at(address));
+        let (model, clock) = (kinesis.model().clone(), kinesis.clock().clone());
         Ok(Self {
-            kinesis: KinesisServer::open(settings, stop)?,
+            kinesis,
             dynamodb: DynamoDb::open(&settings.dynamodb_storage)?,
             s3: ObjectStore::open(&settings.data_dir)?,
+            cloudwatch: Arc::new(CloudWatch::new(settings, model, clock, notify.clone())),
+            notify,
             throttle: Throttle::default(),
         })
     }
@@ -54,32 +73,72 @@ pub(crate) async fn answer(State(front): State<Arc<Front>>, request: Request) ->
     if let Err(refusal) = check_caller(request.uri(), request.headers()) {
         return error_response(StatusCode::FORBIDDEN, "AccessDeniedException", &refusal);
     }
-    let is_knob = request.uri().path() == THROTTLE_PATH;
-    let target = match request.headers().get("x-amz-target").map(|value| value.to_str()) {
-        None if is_knob => None,
-        None => return front.s3.call(request).await,
-        Some(target) => Some(target.unwrap_or_default().to_owned()),
+    let Some(target) = Target::of(&request) else {
+        return front.s3.call(request).await;
     };
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await.map(|body| body.to_bytes()) else {
         let message = format!("the body is not complete, or has more than {BODY_BYTES_MAX} bytes");
         return error_response(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", &message);
     };
-    match target {
-        Some(target) => route(&front, &target, &parts.headers, body).await,
-        None => front.throttle.control(&parts.method, &body, Instant::now()),
+    target.answer(&front, &parts, body).await
+}
+
+/// What a request is for, unless it is for S3.
+enum Target {
+    /// The value of `x-amz-target`.
+    Named(String),
+    /// An operation of CloudWatch in rpc-v2-cbor.
+    CloudWatch(String),
+    Sns,
+    Throttle,
+}
+
+impl Target {
+    fn of(request: &Request) -> Option<Self> {
+        let (uri, headers) = (request.uri(), request.headers());
+        if let Some(target) = headers.get("x-amz-target") {
+            return Some(Self::Named(target.to_str().unwrap_or_default().to_owned()));
+        }
+        if let Some(operation) = CloudWatch::cbor_operation(uri, headers) {
+            return Some(Self::CloudWatch(operation));
+        }
+        let is_form = headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        if request.method() == Method::POST && uri.path() == "/" && is_form {
+            return Some(Self::Sns);
+        }
+        (uri.path() == THROTTLE_PATH).then_some(Self::Throttle)
+    }
+
+    async fn answer(self, front: &Front, parts: &Parts, body: Bytes) -> Response<Body> {
+        match self {
+            Self::Named(target) => answer_named(front, &target, &parts.headers, body).await,
+            Self::CloudWatch(operation) => {
+                front.cloudwatch.call_cbor(&operation, &parts.headers, &body).await
+            }
+            Self::Sns => front.notify.sns(body).await,
+            Self::Throttle => front.throttle.control(&parts.method, &body, Instant::now()),
+        }
     }
 }
 
-async fn route(front: &Front, target: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+async fn answer_named(front: &Front, target: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
     match target.split_once('.') {
         Some(("Kinesis_20131202", operation)) => front.kinesis.call(operation, headers, body).await,
         Some(("DynamoDB_20120810", operation)) => match front.throttle.refusal(Instant::now()) {
             Some(refusal) => refusal,
             None => front.dynamodb.call(operation, body).await,
         },
+        Some(("GraniteServiceVersion20100801", operation)) => {
+            front.cloudwatch.call_json(operation, headers, &body).await
+        }
+        Some(("AmazonSQS", operation)) => front.notify.sqs(operation, body).await,
         Some(_) | None => {
-            let message = format!("x-amz-target {target:?}: only Kinesis, DynamoDB and S3 are served here");
+            let message = format!(
+                "x-amz-target {target:?}: only Kinesis, DynamoDB, S3, CloudWatch, SNS and SQS are served here"
+            );
             error_response(StatusCode::BAD_REQUEST, "UnknownOperationException", &message)
         }
     }

@@ -1,9 +1,11 @@
 //! The same services without a port: a request is a call.
 //!
 //! For tests that send what no client would, and for programs that bring a server of their own. Owns nothing but the
-//! stores; the timers that free old records and expired items run with [`Services`](crate::Services) only.
+//! stores; the timers that free old records and expired items and judge alarms run with [`Services`](crate::Services)
+//! only.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::front::{self, Front};
 use crate::{LocalError, LocalSettings};
 
-/// Kinesis, DynamoDB and S3 behind one call; its port is not used. Subscriptions end when it is dropped.
+/// All services behind one call; its port is not used. Subscriptions end when it is dropped.
 pub struct InProcess {
     front: Arc<Front>,
     _stop: DropGuard,
@@ -28,7 +30,7 @@ impl InProcess {
     pub fn open(settings: &LocalSettings) -> Result<Self, LocalError> {
         settings.validate()?;
         let stop = CancellationToken::new();
-        let front = Front::open(settings, stop.clone())?;
+        let front = Front::open(settings, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), stop.clone())?;
         Ok(Self { front: Arc::new(front), _stop: stop.drop_guard() })
     }
 

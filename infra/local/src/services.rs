@@ -14,9 +14,9 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::front::{self, Front};
-use crate::{LocalError, LocalSettings};
+use crate::{Clock, LocalError, LocalSettings};
 
-/// Kinesis, DynamoDB and S3 on one loopback port, until dropped or [shut down](Services::shutdown).
+/// Kinesis, DynamoDB, S3, CloudWatch, SNS and SQS on one loopback port, until dropped or [shut down](Services::shutdown).
 ///
 /// ```
 /// use local::{LocalSettings, Services};
@@ -29,6 +29,7 @@ use crate::{LocalError, LocalSettings};
 #[derive(Debug)]
 pub struct Services {
     address: SocketAddr,
+    clock: Arc<Clock>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,7 +47,8 @@ impl Services {
         let address =
             listener.local_addr().map_err(|source| LocalError::Listen { port: settings.port, source })?;
         let stop = CancellationToken::new();
-        let front = Front::open(&settings, stop.clone())?;
+        let front = Front::open(&settings, address, stop.clone())?;
+        let clock = front.kinesis.clock().clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("leasehold-local")
             .enable_all()
@@ -57,7 +59,7 @@ impl Services {
             .name("leasehold-local".to_owned())
             .spawn(move || run(runtime, listener, front, sweep, token))
             .map_err(LocalError::Thread)?;
-        Ok(Self { address, stop, thread: Some(thread) })
+        Ok(Self { address, clock, stop, thread: Some(thread) })
     }
 
     /// The URL to give to AWS clients as their endpoint; S3 clients need path-style addressing.
@@ -70,6 +72,12 @@ impl Services {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// The time of the services. Programs that ask for metrics by time, or wait for an alarm, go by it.
+    #[must_use]
+    pub fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Ends subscriptions, lets requests finish for one second, and waits for the thread.
@@ -110,6 +118,7 @@ fn bind(port: u16) -> Result<TcpListener, LocalError> {
 fn run(runtime: Runtime, listener: TcpListener, front: Front, sweep: Duration, stop: CancellationToken) {
     runtime.block_on(async move {
         tokio::spawn(front.kinesis.age());
+        tokio::spawn(front.cloudwatch.clone().watch(stop.clone()));
         tokio::spawn(front.dynamodb.clone().sweep_expired(sweep, stop.clone()));
         if let Err(error) = serve(listener, front, stop).await {
             tracing::error!(%error, "the local services stopped serving");

@@ -2,6 +2,7 @@
 //!
 //! Owns defaults and their bounds. Opens nothing.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,17 @@ pub struct LocalSettings {
     pub limits: Limits,
     /// How long control-plane calls of Kinesis take. Default [`ControlPlane::Instant`].
     pub control_plane: ControlPlane,
+    /// How many seconds of the services' [`Clock`](crate::Clock) pass in a second, default 1; 60 shows an hour in a
+    /// minute. The control plane, quotas, retention, metrics and alarms go by that clock. A shard still grants its bytes,
+    /// records and calls per second of those who use it, and each record stands for `time_scale` records in the metrics,
+    /// so that rates are what they are at AWS.
+    pub time_scale: NonZeroU32,
+    /// How late a minute of a stream's metrics appears in CloudWatch, on the services' clock; default one minute, as
+    /// operators report of AWS. What clients put is there at once.
+    pub metrics_delay: Duration,
+    /// Queue that gets every alarm's change of state in the shape of EventBridge, as a rule there would send it. Default
+    /// none. The queue may be created later; until then the events are dropped.
+    pub alarm_events_queue: Option<String>,
     /// Payload bytes that all Kinesis streams together may hold, default 1 GiB. Higher needs that much memory;
     /// lower makes [`when_full`](Self::when_full) decide earlier.
     pub kinesis_bytes_max: u64,
@@ -57,6 +69,9 @@ impl LocalSettings {
             port: 0,
             limits: Limits::default(),
             control_plane: ControlPlane::default(),
+            time_scale: NonZeroU32::MIN,
+            metrics_delay: Duration::from_secs(60),
+            alarm_events_queue: None,
             kinesis_bytes_max: KINESIS_BYTES_DEFAULT,
             when_full: WhenFull::Refuse,
             iterator_ttl: FIVE_MINUTES,
@@ -77,6 +92,9 @@ impl LocalSettings {
             let value = self.kinesis_bytes_max.to_string();
             return refuse("kinesis_bytes_max", value, "set it to 16777216 (16 MiB) or more");
         }
+        if self.time_scale > TIME_SCALE_MAX {
+            return refuse("time_scale", self.time_scale.to_string(), "set it to 1000 or less");
+        }
         for (field, span) in [
             ("iterator_ttl", self.iterator_ttl),
             ("subscription_duration", self.subscription_duration),
@@ -93,6 +111,8 @@ impl LocalSettings {
 const KINESIS_BYTES_DEFAULT: u64 = 1 << 30;
 /// One PutRecords of 10 MiB must fit, with room for what came before it.
 const KINESIS_BYTES_MIN: u64 = 16 << 20;
+/// A minute of the clock then lasts 60 ms, about what a round of alarms over a laptop's port needs.
+const TIME_SCALE_MAX: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 /// Below this a client cannot finish one call before the span ends.
 const SPAN_MIN: Duration = Duration::from_millis(100);

@@ -1,5 +1,6 @@
 //! What a modelled Kinesis is told at its start: whose account it is, which limits hold, how long operations take.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Settings of one modelled account.
@@ -15,6 +16,9 @@ pub struct Settings {
     pub control_plane: ControlPlane,
     /// How long operations take under [`ControlPlane::Aws`], in percent of its times. Default 100.
     pub operation_percent: u32,
+    /// How many seconds of the caller's clock pass in one second of those who write and read. Default 1. Throughput is
+    /// granted per second of theirs; quotas, retention and the control plane go by the caller's clock.
+    pub time_scale: NonZeroU32,
     /// Age at which a shard iterator is refused. Default 300 s, as Kinesis. Shorter shows expiry sooner in tests.
     pub iterator_lifetime: Duration,
     /// Age at which a `NextToken` of `ListShards` and `ListStreamConsumers` is refused. Default 300 s, as Kinesis.
@@ -48,6 +52,7 @@ impl Default for Settings {
             limits: Limits::Off,
             control_plane: ControlPlane::Instant,
             operation_percent: 100,
+            time_scale: NonZeroU32::MIN,
             iterator_lifetime: Duration::from_secs(300),
             list_token_lifetime: Duration::from_secs(300),
             subscription_lifetime: Duration::from_secs(300),

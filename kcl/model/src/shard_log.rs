@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::{ChildShard, EpochMillis, Limits, Metric, PartitionKey, Record, Setti
 #[derive(Clone, Debug)]
 pub(crate) struct LogOptions {
     pub(crate) limits: Limits,
+    pub(crate) time_scale: NonZeroU32,
     pub(crate) metrics_minutes_max: usize,
     pub(crate) retention: Duration,
     pub(crate) stored: Arc<StoredBytes>,
@@ -37,7 +39,8 @@ pub(crate) struct LogOptions {
 impl LogOptions {
     /// The options of a new stream.
     pub(crate) fn new(settings: &Settings, retention: Duration, stored: Arc<StoredBytes>) -> Self {
-        Self { limits: settings.limits, metrics_minutes_max: settings.metrics_minutes_max, retention, stored }
+        let Settings { limits, time_scale, metrics_minutes_max, .. } = *settings;
+        Self { limits, time_scale, metrics_minutes_max, retention, stored }
     }
 }
 
@@ -127,7 +130,10 @@ impl ShardLog {
             retention: options.retention,
             budgets: match options.limits {
                 Limits::Off => None,
-                Limits::Aws => Some((WriteBudget::new(now), ReadBudget::new(now))),
+                Limits::Aws => {
+                    let scale = options.time_scale.get();
+                    Some((WriteBudget::new(scale, now), ReadBudget::new(scale, now)))
+                }
             },
             metrics: MetricsRing::new(options.metrics_minutes_max),
             watchers: Vec::new(),

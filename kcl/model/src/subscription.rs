@@ -79,7 +79,7 @@ impl Subscription {
             ends_at: now.after(settings.subscription_lifetime),
             budget: match settings.limits {
                 Limits::Off => None,
-                Limits::Aws => Some(subscription_bucket(now)),
+                Limits::Aws => Some(subscription_bucket(settings.time_scale.get(), now)),
             },
             phase: Phase::Running,
         }

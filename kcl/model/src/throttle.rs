@@ -1,7 +1,8 @@
 //! The throughput a shard grants, as token buckets on the caller's clock.
 //!
 //! Owns the arithmetic only: a bucket holds one second's worth, fills evenly, and may be overdrawn by one request that
-//! is greater than itself.
+//! is greater than itself. Where the clock runs `time_scale` times as fast as those who write and read, a bucket takes
+//! that many seconds of the clock to fill: they are granted what the same program would be granted at AWS.
 
 use crate::EpochMillis;
 
@@ -9,27 +10,30 @@ use crate::EpochMillis;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenBucket {
     units_per_second: u64,
-    /// In thousandths of a unit, so that milliseconds divide evenly; negative when overdrawn.
+    /// Milliseconds of the clock in which an empty bucket fills.
+    fill_millis: u64,
+    /// A unit has `fill_millis` parts, so each millisecond brings `units_per_second` of them; negative when overdrawn.
     level: i64,
     updated: EpochMillis,
 }
 
 impl TokenBucket {
     /// A full bucket.
-    pub(crate) const fn full(units_per_second: u64, now: EpochMillis) -> Self {
-        Self { units_per_second, level: units_per_second as i64 * 1000, updated: now }
+    pub(crate) const fn full(units_per_second: u64, time_scale: u32, now: EpochMillis) -> Self {
+        let fill_millis = time_scale as u64 * 1000;
+        Self { units_per_second, fill_millis, level: (units_per_second * fill_millis) as i64, updated: now }
     }
 
     /// Whether `units` may be taken: all of them are there, or the bucket is full and they are more than it holds.
     pub(crate) fn has(&mut self, units: u64, now: EpochMillis) -> bool {
         self.refill(now);
-        self.level >= thousandths(units).min(self.capacity())
+        self.level >= self.parts(units).min(self.capacity())
     }
 
     /// Takes `units`, even if that overdraws the bucket.
     pub(crate) fn take(&mut self, units: u64, now: EpochMillis) {
         self.refill(now);
-        self.level = self.level.saturating_sub(thousandths(units));
+        self.level = self.level.saturating_sub(self.parts(units));
     }
 
     /// The first moment at which the bucket is not overdrawn.
@@ -46,7 +50,11 @@ impl TokenBucket {
     }
 
     const fn capacity(&self) -> i64 {
-        self.units_per_second as i64 * 1000
+        (self.units_per_second * self.fill_millis) as i64
+    }
+
+    fn parts(&self, units: u64) -> i64 {
+        i64::try_from(units.saturating_mul(self.fill_millis)).unwrap_or(i64::MAX)
     }
 }
 
@@ -59,10 +67,10 @@ pub(crate) struct WriteBudget {
 
 impl WriteBudget {
     /// 1 MiB and 1000 records per second.
-    pub(crate) const fn new(now: EpochMillis) -> Self {
+    pub(crate) const fn new(time_scale: u32, now: EpochMillis) -> Self {
         Self {
-            bytes: TokenBucket::full(WRITE_BYTES_PER_SECOND, now),
-            records: TokenBucket::full(WRITE_RECORDS_PER_SECOND, now),
+            bytes: TokenBucket::full(WRITE_BYTES_PER_SECOND, time_scale, now),
+            records: TokenBucket::full(WRITE_RECORDS_PER_SECOND, time_scale, now),
         }
     }
 
@@ -87,10 +95,10 @@ pub(crate) struct ReadBudget {
 
 impl ReadBudget {
     /// 5 calls and 2 MiB per second.
-    pub(crate) const fn new(now: EpochMillis) -> Self {
+    pub(crate) const fn new(time_scale: u32, now: EpochMillis) -> Self {
         Self {
-            calls: TokenBucket::full(READ_CALLS_PER_SECOND, now),
-            bytes: TokenBucket::full(READ_BYTES_PER_SECOND, now),
+            calls: TokenBucket::full(READ_CALLS_PER_SECOND, time_scale, now),
+            bytes: TokenBucket::full(READ_BYTES_PER_SECOND, time_scale, now),
             blocked_until: EpochMillis(0),
         }
     }
@@ -111,20 +119,16 @@ impl ReadBudget {
         if self.bytes.has(bytes, now) && bytes <= READ_BYTES_PER_SECOND {
             self.bytes.take(bytes, now);
         } else {
-            self.blocked_until =
-                EpochMillis(now.0.saturating_add((bytes * 1000).div_ceil(READ_BYTES_PER_SECOND)));
+            let millis = (bytes * self.bytes.fill_millis).div_ceil(READ_BYTES_PER_SECOND);
+            self.blocked_until = EpochMillis(now.0.saturating_add(millis));
             self.bytes = TokenBucket { level: 0, updated: self.blocked_until, ..self.bytes };
         }
     }
 }
 
 /// A bucket for one enhanced fan-out subscription: 2 MiB per second of its own.
-pub(crate) const fn subscription_bucket(now: EpochMillis) -> TokenBucket {
-    TokenBucket::full(READ_BYTES_PER_SECOND, now)
-}
-
-fn thousandths(units: u64) -> i64 {
-    i64::try_from(units.saturating_mul(1000)).unwrap_or(i64::MAX)
+pub(crate) const fn subscription_bucket(time_scale: u32, now: EpochMillis) -> TokenBucket {
+    TokenBucket::full(READ_BYTES_PER_SECOND, time_scale, now)
 }
 
 const WRITE_BYTES_PER_SECOND: u64 = 1 << 20;
@@ -144,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_thousand_records_pass_and_the_next_waits_a_millisecond() {
-        let mut budget = WriteBudget::new(at(0));
+        let mut budget = WriteBudget::new(1, at(0));
         assert!((0..1000).all(|_| budget.admit(10, at(0))));
         assert!(!budget.admit(10, at(0)));
         assert!(budget.admit(10, at(1)));
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_mebibyte_passes_and_the_next_waits_its_time() {
-        let mut budget = WriteBudget::new(at(0));
+        let mut budget = WriteBudget::new(1, at(0));
         assert!(budget.admit(MIB, at(0)));
         assert!(!budget.admit(MIB / 2, at(499)));
         assert!(budget.admit(MIB / 2, at(500)));
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_record_greater_than_the_bucket_passes_when_it_is_full_and_is_paid_back() {
-        let mut budget = WriteBudget::new(at(0));
+        let mut budget = WriteBudget::new(1, at(0));
         assert!(budget.admit(10 * MIB, at(0)));
         assert!(!budget.admit(1, at(8_999)));
         assert!(budget.admit(1, at(9_001)));
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn ten_mebibytes_block_reading_for_five_seconds() {
-        let mut budget = ReadBudget::new(at(0));
+        let mut budget = ReadBudget::new(1, at(0));
         assert!(budget.admit_call(at(0)));
         budget.charge(10 * MIB, at(0));
         assert!(!budget.admit_call(at(4_999)));
@@ -177,7 +181,7 @@ mod tests {
 
     #[test]
     fn five_calls_pass_at_once_and_then_one_every_fifth_of_a_second() {
-        let mut budget = ReadBudget::new(at(0));
+        let mut budget = ReadBudget::new(1, at(0));
         assert!((0..5).all(|_| budget.admit_call(at(0))));
         assert!(!budget.admit_call(at(199)));
         assert!(budget.admit_call(at(200)));
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_grants_nothing() {
-        let mut bucket = TokenBucket::full(10, at(1000));
+        let mut bucket = TokenBucket::full(10, 1, at(1000));
         bucket.take(10, at(1000));
         assert!(!bucket.has(1, at(0)));
         assert!(!bucket.has(1, at(1000)));
@@ -194,8 +198,25 @@ mod tests {
 
     #[test]
     fn an_overdrawn_bucket_says_when_it_is_solvent() {
-        let mut bucket = TokenBucket::full(10, at(0));
+        let mut bucket = TokenBucket::full(10, 1, at(0));
         bucket.take(15, at(0));
         assert_eq!(bucket.solvent_at(), at(500));
+    }
+
+    #[test]
+    fn on_a_clock_that_runs_sixty_times_as_fast_a_second_is_a_minute_long() {
+        let mut writes = WriteBudget::new(60, at(0));
+        assert!((0..1000).all(|_| writes.admit(10, at(0))));
+        assert!(!writes.admit(10, at(59)));
+        assert!(writes.admit(10, at(60)));
+
+        let mut reads = ReadBudget::new(60, at(0));
+        assert!((0..5).all(|_| reads.admit_call(at(0))));
+        // Asked at every millisecond, the bucket still gains what the milliseconds bring.
+        assert!((1..12_000).all(|millis| !reads.admit_call(at(millis))));
+        assert!(reads.admit_call(at(12_000)));
+        reads.charge(10 * MIB, at(12_000));
+        assert!(!reads.admit_call(at(311_999)));
+        assert!(reads.admit_call(at(312_000)));
     }
 }

@@ -50,14 +50,20 @@ pub(crate) struct KinesisServer {
 impl KinesisServer {
     /// Opens the streams that `settings` names; subscriptions end with `stop`.
     pub(crate) fn open(settings: &LocalSettings, stop: CancellationToken) -> Result<Self, LocalError> {
+        // What a client holds lives as long as the client takes, however fast the clock runs.
+        let (scale, defaults) = (settings.time_scale.get(), Settings::default());
         let kinesis = Kinesis::new(Settings {
             limits: settings.limits,
             control_plane: settings.control_plane,
-            iterator_lifetime: settings.iterator_ttl,
-            subscription_lifetime: settings.subscription_duration,
+            time_scale: settings.time_scale,
+            iterator_lifetime: settings.iterator_ttl * scale,
+            list_token_lifetime: defaults.list_token_lifetime * scale,
+            subscription_lifetime: settings.subscription_duration * scale,
+            subscription_heartbeat: defaults.subscription_heartbeat * scale,
+            metrics_minutes_max: METRICS_MINUTES_MAX,
             stored_bytes_max: Some(settings.kinesis_bytes_max),
             when_full: settings.when_full,
-            ..Settings::default()
+            ..defaults
         });
         let mut latest = EpochMillis::default();
         let log = match &settings.kinesis_storage {
@@ -66,10 +72,20 @@ impl KinesisServer {
         };
         Ok(Self {
             kinesis: Arc::new(kinesis),
-            clock: Arc::new(Clock::starting_at(latest)),
+            clock: Arc::new(Clock::starting_at(latest, settings.time_scale)),
             log: log.map(|log| Arc::new(Mutex::new(log))),
             stop,
         })
+    }
+
+    /// What it serves.
+    pub(crate) const fn model(&self) -> &Arc<Kinesis> {
+        &self.kinesis
+    }
+
+    /// The time of all services.
+    pub(crate) const fn clock(&self) -> &Arc<Clock> {
+        &self.clock
     }
 
     /// Answers one request; `operation` is the part of `x-amz-target` after the dot.
@@ -147,9 +163,10 @@ fn replay(
     kinesis: &Kinesis,
     latest: &mut EpochMillis,
 ) -> Result<Log, LocalError> {
-    let LocalSettings { limits, control_plane, kinesis_bytes_max, when_full, .. } = settings;
+    let LocalSettings { limits, control_plane, time_scale, kinesis_bytes_max, when_full, .. } = settings;
     let decisive = format!(
-        "limits={limits:?} control_plane={control_plane:?} kinesis_bytes_max={kinesis_bytes_max} when_full={when_full:?}"
+        "limits={limits:?} control_plane={control_plane:?} time_scale={time_scale} \
+         kinesis_bytes_max={kinesis_bytes_max} when_full={when_full:?}"
     );
     Log::open(path, &decisive, |entry| {
         let operation = Operation::of_name(entry.operation)
@@ -161,6 +178,8 @@ fn replay(
     })
 }
 
+/// A day, the longest that an alarm of one-minute periods looks back. A busy minute of a shard takes about 240 bytes.
+const METRICS_MINUTES_MAX: usize = 1440;
 /// Retention is a day at least, so a minute more of memory does not matter.
 const AGING_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -96,7 +96,8 @@ impl Push {
                 let now = clock.now();
                 match subscription.poll(now, Some(context.waker())) {
                     SubscriptionStep::Idle { until } => {
-                        let rest = Duration::from_millis(until.millis_since(now)).clamp(REST_MIN, REST_MAX);
+                        let rest = clock.real(Duration::from_millis(until.millis_since(now)));
+                        let rest = rest.clamp(REST_MIN, REST_MAX);
                         timer.as_mut().reset(Instant::now() + rest);
                         if timer.as_mut().poll(context).is_pending() {
                             return Poll::Pending;

@@ -18,7 +18,8 @@ fn status(local: &Local, headers: &str) -> String {
 #[test]
 fn a_foreign_host_or_origin_is_refused_for_every_service() {
     let local = Local::start();
-    for target in ["Kinesis_20131202.ListStreams", "DynamoDB_20120810.ListTables", ""] {
+    for target in ["Kinesis_20131202.ListStreams", "DynamoDB_20120810.ListTables", "AmazonSQS.ListQueues", ""]
+    {
         let target = if target.is_empty() { String::new() } else { format!("x-amz-target: {target}\r\n") };
         let foreign = format!("host: rebound.example:{}\r\n{target}", local.services.port());
         assert_eq!(status(&local, &foreign), "HTTP/1.1 403 Forbidden");
@@ -30,7 +31,7 @@ fn a_foreign_host_or_origin_is_refused_for_every_service() {
         "HTTP/1.1 200 OK"
     );
     assert_eq!(
-        status(&local, "host: localhost\r\nx-amz-target: SNS.Publish\r\n"),
+        status(&local, "host: localhost\r\nx-amz-target: Logs_20140328.PutLogEvents\r\n"),
         "HTTP/1.1 400 Bad Request"
     );
 }
@@ -56,9 +57,12 @@ fn a_port_and_a_folder_are_free_again_after_a_shutdown() {
 }
 
 #[tokio::test]
-async fn all_three_services_answer_on_one_port() {
+async fn all_services_answer_on_one_port() {
     let local = Local::start();
     assert!(soon(local.kinesis().list_streams().send()).await.expect("Kinesis").stream_names().is_empty());
     assert!(soon(local.dynamodb().list_tables().send()).await.expect("DynamoDB").table_names().is_empty());
     assert!(soon(local.s3().list_buckets().send()).await.expect("S3").buckets().is_empty());
+    assert!(soon(local.cloudwatch().list_metrics().send()).await.expect("CloudWatch").metrics().is_empty());
+    assert!(soon(local.sns().list_topics().send()).await.expect("SNS").topics().is_empty());
+    assert!(soon(local.sqs().list_queues().send()).await.expect("SQS").queue_urls().is_empty());
 }

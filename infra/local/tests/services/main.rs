@@ -1,9 +1,12 @@
 //! The services as an AWS SDK sees them: real clients, real sockets, one instance per test.
 
+mod alarms;
+mod cloudwatch;
 mod dynamodb;
 mod front;
 mod kinesis;
 mod kinesis_restart;
+mod notify;
 mod s3;
 mod throttle;
 
@@ -38,6 +41,18 @@ impl Local {
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&config(&self.services))
+    }
+
+    fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        aws_sdk_cloudwatch::Client::new(&config(&self.services))
+    }
+
+    fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&config(&self.services))
+    }
+
+    fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&config(&self.services))
     }
 
     fn s3(&self) -> aws_sdk_s3::Client {
