@@ -64,3 +64,8 @@ interop:
 # The hot paths: the `weblog` pipeline from record bytes to a compressed object, with the share of each step.
 bench:
     cargo bench -p leasehold-workers --bench weblog
+
+# The CloudFormation and Terraform of infra, checked and deployed on an emulator, and what its queue receives read by the
+# autoscaler's code. Needs python3, and terraform with its provider in the folder TF_PLUGIN_DIR, or `--skip-terraform`.
+infra *options:
+    tests/infra/run {{options}}

@@ -43,7 +43,7 @@ data "aws_iam_policy_document" "observe" {
 
     content {
       sid       = "SeeHowFarReadersAre"
-      actions   = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]
+      actions   = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Scan"]
       resources = [for name in var.reader_table_names : "${local.table_arns}/${name}"]
     }
   }

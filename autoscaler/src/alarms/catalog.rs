@@ -425,6 +425,20 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_costs_what_the_readme_says() {
+        let count = |scope| {
+            ALARMS
+                .iter()
+                .filter(|alarm| alarm.scope == scope)
+                .map(|alarm| metrics(alarm).len())
+                .sum::<usize>()
+        };
+        let readme = include_str!("../../../infra/README.md");
+        let said = format!("{}, and {} for each doubling", count(Scope::Stream), count(Scope::Doubling));
+        assert!(readme.contains(&said), "{said}");
+    }
+
+    #[test]
     fn only_the_dead_man_takes_silence_for_failure() {
         let breaching: Vec<_> = ALARMS.iter().filter(|alarm| alarm.missing == Missing::Breaching).collect();
         assert_eq!(breaching.len(), 1);

@@ -89,7 +89,7 @@ pub(super) const PERMISSIONS: &[Permission] = &[
     Permission {
         name: "SeeHowFarReadersAre",
         needed_to: Purpose::Observe,
-        actions: &["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"],
+        actions: &["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Scan"],
         on: Resource::ReaderTables,
         condition: None,
     },
