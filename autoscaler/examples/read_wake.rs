@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::process::ExitCode;
 
-use autoscaler::trigger::{TriggerSettings, WakeSource, read_message};
+use autoscaler::trigger::{TriggerSettings, read_message};
 
 fn main() -> ExitCode {
     let mut body = Vec::new();
@@ -15,11 +15,9 @@ fn main() -> ExitCode {
     match read_message(&body, &TriggerSettings::default()) {
         Ok(wakes) => {
             for wake in wakes {
-                match wake.source {
-                    WakeSource::Alarm(change) => {
-                        println!("{} {} {}", wake.stream, change.arn.name(), change.state)
-                    }
-                    WakeSource::Operator => println!("{} asked for", wake.stream),
+                match wake.source.alarm() {
+                    Some(change) => println!("{} {} {}", wake.stream, change.arn.name(), change.state),
+                    None => println!("{} asked for", wake.stream),
                 }
             }
             ExitCode::SUCCESS
