@@ -14,11 +14,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    TableDescription, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
+    ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification, WriteRequest,
 };
 use bytes::Bytes;
 use kcl_core::LeaseKey;
@@ -99,8 +99,8 @@ impl DynamoDbTelemetryStore {
         }
     }
 
-    /// Rows are as true without it, only more of them stay, so a refusal is no failure: it is on already, being
-    /// changed, or not permitted.
+    /// Rows are as true without it, only more of them stay, so a refusal is no failure: it is on already, being changed, or
+    /// not permitted.
     async fn expire_rows(&self) -> Result<(), Source> {
         let specification =
             TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build()?;
@@ -128,15 +128,16 @@ impl TelemetryStore for DynamoDbTelemetryStore {
         self.expire_rows().await.map_err(|source| self.unavailable(source))
     }
 
-    async fn put(&self, item: TelemetryItem) -> Result<(), TelemetryError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item(KEY, s(item.key.as_str()))
-            .item(ROW, AttributeValue::B(Blob::new(item.row)))
-            .item(EXPIRES, n(item.expires_epoch_seconds));
-        put.send().await.map(|_| ()).map_err(|error| self.unavailable(error))
+    async fn put(&self, items: Vec<TelemetryItem>) -> Result<(), TelemetryError> {
+        let rows = items.len();
+        let puts = items.into_iter().map(put_request).collect::<Result<_, _>>();
+        let puts = puts.map_err(|error| self.unavailable(error))?;
+        let write = self.client.batch_write_item().request_items(&self.table, puts);
+        let answer = write.send().await.map_err(|error| self.unavailable(error))?;
+        match answer.unprocessed_items().and_then(|left| left.get(&self.table)).map_or(0, Vec::len) {
+            0 => Ok(()),
+            left => Err(self.unavailable(format!("it throttles: {left} of {rows} rows were not taken"))),
+        }
     }
 
     async fn list(&self) -> Result<Vec<TelemetryItem>, TelemetryError> {
@@ -152,6 +153,14 @@ impl TelemetryStore for DynamoDbTelemetryStore {
         }
         Err(self.unavailable(format!("it has more than {PAGES_MAX} MB of items, which no stream needs")))
     }
+}
+
+fn put_request(item: TelemetryItem) -> Result<WriteRequest, BuildError> {
+    let put = PutRequest::builder()
+        .item(KEY, s(item.key.as_str()))
+        .item(ROW, AttributeValue::B(Blob::new(item.row)))
+        .item(EXPIRES, n(item.expires_epoch_seconds));
+    Ok(WriteRequest::builder().put_request(put.build()?).build())
 }
 
 /// The row as it is, sound or not; `None` if the item cannot be any lease's.

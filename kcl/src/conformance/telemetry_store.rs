@@ -17,14 +17,15 @@ pub async fn telemetry_store(store: &dyn TelemetryStore) {
     assert_eq!(store.list().await.expect("an empty table is listed"), []);
     let mut expected = Vec::new();
     for number in 0..ROWS {
-        let item = item(number, &[u8::try_from(number % 256).expect("a byte"); TelemetryRow::BYTES_MAX]);
-        store.put(item.clone()).await.expect("a row is put");
-        expected.push(item);
+        expected.push(item(number, &[u8::try_from(number % 256).expect("a byte"); TelemetryRow::BYTES_MAX]));
+    }
+    for items in expected.chunks(TelemetryItem::PUT_MAX) {
+        store.put(items.to_vec()).await.expect("rows are put");
     }
     expect(store, &expected).await;
     for row in [&[][..], &[0, 159, 255], &[1; TelemetryRow::BYTES_MAX]] {
         expected[0] = item(0, row);
-        store.put(expected[0].clone()).await.expect("a row is replaced");
+        store.put(vec![expected[0].clone()]).await.expect("a row is replaced");
         expect(store, &expected).await;
     }
     store.open().await.expect("the store opens again");

@@ -55,10 +55,8 @@ impl TelemetryStore for MemoryTelemetryStore {
         self.call(|_| ())
     }
 
-    async fn put(&self, item: TelemetryItem) -> Result<(), TelemetryError> {
-        self.call(|shared| {
-            shared.items.insert(item.key.clone(), item);
-        })
+    async fn put(&self, items: Vec<TelemetryItem>) -> Result<(), TelemetryError> {
+        self.call(|shared| shared.items.extend(items.into_iter().map(|item| (item.key.clone(), item))))
     }
 
     async fn list(&self) -> Result<Vec<TelemetryItem>, TelemetryError> {

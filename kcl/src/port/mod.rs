@@ -127,11 +127,11 @@ pub trait TelemetryStore: Debug + Send + Sync {
     /// [`TelemetryError`] saying what was found.
     async fn open(&self) -> Result<(), TelemetryError>;
 
-    /// Writes the row of a lease in place of an earlier one.
+    /// Writes rows of different leases in place of earlier ones, at most [`TelemetryItem::PUT_MAX`] of them.
     ///
     /// # Errors
-    /// [`TelemetryError::Unavailable`]; the row may have been written.
-    async fn put(&self, item: TelemetryItem) -> Result<(), TelemetryError>;
+    /// [`TelemetryError::Unavailable`]; each row may or may not have been written.
+    async fn put(&self, items: Vec<TelemetryItem>) -> Result<(), TelemetryError>;
 
     /// All rows, in any order. One just written may be missing, one that has expired may still be there.
     ///
@@ -149,6 +149,11 @@ pub struct TelemetryItem {
     pub row: Bytes,
     /// From when on the store may drop it.
     pub expires_epoch_seconds: u64,
+}
+
+impl TelemetryItem {
+    /// Rows of one call: as many as DynamoDB takes. A call for each row would cost more than all counting does.
+    pub const PUT_MAX: usize = 25;
 }
 
 /// Time, from one place.

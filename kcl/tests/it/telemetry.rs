@@ -93,7 +93,7 @@ impl TelemetryStore for Hanging {
         Ok(())
     }
 
-    async fn put(&self, _: TelemetryItem) -> Result<(), TelemetryError> {
+    async fn put(&self, _: Vec<TelemetryItem>) -> Result<(), TelemetryError> {
         *self.0.lock() += 1;
         std::future::pending().await
     }
