@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::operation_time::Operation;
 use crate::shard_log::LogOptions;
 use crate::stored::StoredBytes;
-use crate::stream::{HOUR, KIBIBYTE, NewStream, RETENTION_HOURS_DEFAULT, Snapshot, Stream, StreamId};
+use crate::stream::{HOUR, KIBIBYTE, NewStream, Snapshot, Stream, StreamId};
 use crate::topology::Shard;
 use crate::validate;
 use crate::{
@@ -124,7 +124,8 @@ impl Account {
         let id = StreamId(self.next_id);
         self.next_id += 1;
         let arn = format!("{}{name}", self.stream_arn_prefix());
-        let options = LogOptions::new(&self.settings, HOUR * RETENTION_HOURS_DEFAULT, self.stored.clone());
+        let options =
+            LogOptions::new(&self.settings, HOUR * self.settings.retention_hours, self.stored.clone());
         let kibibytes_default = (self.settings.record_bytes_max / KIBIBYTE) as u32;
         let new = NewStream {
             id,
@@ -132,6 +133,7 @@ impl Account {
             arn,
             mode,
             shard_count,
+            retention_hours: self.settings.retention_hours,
             record_kibibytes_max: record_kibibytes_max.unwrap_or(kibibytes_default),
             tags,
             options,

@@ -19,6 +19,9 @@ pub struct Settings {
     /// How many seconds of the caller's clock pass in one second of those who write and read. Default 1. Throughput is
     /// granted per second of theirs; quotas, retention and the control plane go by the caller's clock.
     pub time_scale: NonZeroU32,
+    /// Hours for which a new stream keeps records and closed shards. Default 24, as Kinesis. Less is for simulations that
+    /// reshard all the time and read nothing.
+    pub retention_hours: u32,
     /// Age at which a shard iterator is refused. Default 300 s, as Kinesis. Shorter shows expiry sooner in tests.
     pub iterator_lifetime: Duration,
     /// Age at which a `NextToken` of `ListShards` and `ListStreamConsumers` is refused. Default 300 s, as Kinesis.
@@ -53,6 +56,7 @@ impl Default for Settings {
             control_plane: ControlPlane::Instant,
             operation_percent: 100,
             time_scale: NonZeroU32::MIN,
+            retention_hours: 24,
             iterator_lifetime: Duration::from_secs(300),
             list_token_lifetime: Duration::from_secs(300),
             subscription_lifetime: Duration::from_secs(300),

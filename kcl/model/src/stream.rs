@@ -67,6 +67,7 @@ pub(crate) struct NewStream {
     pub(crate) arn: String,
     pub(crate) mode: StreamMode,
     pub(crate) shard_count: u32,
+    pub(crate) retention_hours: u32,
     pub(crate) record_kibibytes_max: u32,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) options: LogOptions,
@@ -110,7 +111,7 @@ impl Stream {
             arn: new.arn,
             created: now,
             mode: new.mode,
-            retention_hours: RETENTION_HOURS_DEFAULT,
+            retention_hours: new.retention_hours,
             shard_level_metrics: BTreeSet::new(),
             tags: new.tags,
             consumers: Consumers::default(),
@@ -309,8 +310,8 @@ impl Stream {
     }
 }
 
-/// How long a new stream keeps records.
-pub(crate) const RETENTION_HOURS_DEFAULT: u32 = 24;
+/// How long a stream keeps records at least.
+pub(crate) const RETENTION_HOURS_MIN: u32 = 24;
 /// An hour of retention.
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 /// Bytes of a KiB.

@@ -34,6 +34,7 @@ impl Control {
             control_plane: ControlPlane::Aws,
             open_shards_max: settings.account_shards_max.max(shards) as usize,
             operation_percent: settings.operation_percent,
+            retention_hours: 1,
             ..Settings::default()
         });
         let stream = StreamRef::name(STREAM);

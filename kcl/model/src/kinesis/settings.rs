@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Kinesis;
 use crate::api::*;
 use crate::operation_time::Operation;
-use crate::stream::{Change, RETENTION_HOURS_DEFAULT, Stream};
+use crate::stream::{Change, RETENTION_HOURS_MIN, Stream};
 use crate::validate;
 use crate::{EpochMillis, KinesisError, Limits, Result};
 
@@ -183,9 +183,9 @@ impl Kinesis {
         now: EpochMillis,
         check: impl FnOnce(&Stream) -> Result<()>,
     ) -> Result<()> {
-        if hours < RETENTION_HOURS_DEFAULT {
+        if hours < RETENTION_HOURS_MIN {
             return Err(KinesisError::InvalidArgument(format!(
-                "Minimum allowed retention period is {RETENTION_HOURS_DEFAULT} hours. Requested retention period \
+                "Minimum allowed retention period is {RETENTION_HOURS_MIN} hours. Requested retention period \
                  ({hours} hours) is too short."
             )));
         }
