@@ -20,7 +20,8 @@
 //! [`Clock`] that runs so many times as fast. Programs do not run faster, so what a shard grants, and how long an iterator
 //! or a message in flight lives, stays as it is per second of theirs; each record stands for `time_scale` records in the
 //! metrics. So 1 MB/s fills a shard as it does at AWS, and CloudWatch says so. Only what a program takes for itself looks
-//! longer on that clock: at 60, a lease that expires in ten seconds is ten minutes without an owner.
+//! longer on that clock: at 60, a reader that is a second behind lags a minute, and a lease that expires in ten seconds is
+//! ten minutes without an owner.
 //!
 //! On request DynamoDB throttles for a while, so that its clients can be tried: `PUT /_leasehold/throttle` with
 //! `{"share": 0.5, "seconds": 20}`.
