@@ -57,6 +57,8 @@ impl Cumulative {
     }
 
     /// Where a range that begins at `from` must end at the latest; `None` if it may reach to the end of the hash space.
+    ///
+    /// No range is of a single key: Kinesis makes no such shard.
     pub(super) fn reach(&self, from: Cut, share_max: f64) -> Result<Option<Cut>, NoPartition> {
         let target = from.below + rounded_up(share_max);
         if target >= 1.0 {
@@ -64,16 +66,37 @@ impl Cumulative {
         }
         let place = self.below.partition_point(|&below| below <= target).saturating_sub(1);
         let (start, before) = (self.keys[place], self.below[place]);
-        let share = self.below[place + 1] - before;
-        let width = self.width(place);
-        let part = (target - before) / share;
-        let offset = ((part * width) as u128).min(self.keys_in(place));
-        let next = Cut { key: HashKey(start.0 + offset), below: before + share * (offset as f64 / width) };
-        if next.key <= from.key {
-            let key = HeavyKey { hash: from.key, share: share / width };
-            return Err(NoPartition::HeavyKey { key, share_max });
+        let part = (target - before) / (self.below[place + 1] - before);
+        let offset = ((part * self.width(place)) as u128).min(self.keys_in(place));
+        let least = from.key.0.saturating_add(RANGE_KEYS_MIN);
+        let furthest = start.0 + offset;
+        let key = HashKey(furthest.max(least).min(u128::MAX - RANGE_KEYS_MIN + 1));
+        let next = Cut { key, below: self.below(key) };
+        if key.0 < least || (furthest < least && next.below > target) {
+            return Err(NoPartition::HeavyKey { key: self.heavier(from.key), share_max });
         }
         Ok(Some(next))
+    }
+
+    /// The heavier one of a key and the next.
+    fn heavier(&self, key: HashKey) -> HeavyKey {
+        let heavy = |hash: HashKey| {
+            let place = self.place(hash);
+            HeavyKey { hash, share: (self.below[place + 1] - self.below[place]) / self.width(place) }
+        };
+        let (one, next) = (heavy(key), heavy(HashKey(key.0.saturating_add(1))));
+        if next.share > one.share { next } else { one }
+    }
+
+    fn below(&self, key: HashKey) -> f64 {
+        let place = self.place(key);
+        let (start, before) = (self.keys[place], self.below[place]);
+        before + (self.below[place + 1] - before) * ((key.0 - start.0) as f64 / self.width(place))
+    }
+
+    /// The piece that holds a key.
+    fn place(&self, key: HashKey) -> usize {
+        self.keys.partition_point(|&start| start <= key) - 1
     }
 
     fn width(&self, place: usize) -> f64 {
@@ -90,6 +113,9 @@ impl Cumulative {
 impl Cut {
     pub(super) const ZERO: Self = Self { key: HashKey(0), below: 0.0 };
 }
+
+/// Of a shard: a split must leave two keys on either side.
+pub(super) const RANGE_KEYS_MIN: u128 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use kcl_core::HashKey;
 
-use super::cumulative::{Cumulative, Cut};
+use super::cumulative::{Cumulative, Cut, RANGE_KEYS_MIN};
 use super::{NoPartition, SHARDS_MAX, rounded_up};
 use crate::{Boundaries, LoadMap};
 
@@ -37,31 +37,35 @@ pub fn reshape(
     let window = rounded_up(rounded_up(share_max));
     let mut reached: Vec<Reached> = Vec::with_capacity(candidates.len());
     let mut open: VecDeque<usize> = VecDeque::new();
+    let mut opened = 0;
     let mut kept = 0;
     for (index, candidate) in candidates.iter().enumerate() {
+        while opened < index && candidate.key().0 - candidates[opened].key().0 >= RANGE_KEYS_MIN {
+            let cost = |place: usize| reached[place].cost_without_merges;
+            while open.back().is_some_and(|&last| cost(last) >= cost(opened)) {
+                open.pop_back();
+            }
+            open.push_back(opened);
+            opened += 1;
+        }
         while open.front().is_some_and(|&first| candidate.below() - candidates[first].below() > window) {
             open.pop_front();
         }
         let from = open.front().copied();
+        let start = if index == 0 { 0.0 } else { f64::INFINITY };
         let until_here =
-            from.map_or(0.0, |from| reached[from].cost_without_merges + price_of_step * f64::from(kept));
+            from.map_or(start, |from| reached[from].cost_without_merges + price_of_step * f64::from(kept));
         let own_step = if candidate.is_current { 0.0 } else { price_of_step };
         kept += u32::from(candidate.is_current);
         let cost = until_here + price_of_shard + own_step;
         reached.push(Reached { from, cost_without_merges: cost - price_of_step * f64::from(kept) });
-        while open
-            .back()
-            .is_some_and(|&last| reached[last].cost_without_merges >= reached[index].cost_without_merges)
-        {
-            open.pop_back();
-        }
-        open.push_back(index);
     }
-    while open.front().is_some_and(|&first| 1.0 - candidates[first].below() > window) {
-        open.pop_front();
-    }
+    let last = (0..candidates.len()).rev().take_while(|&place| 1.0 - candidates[place].below() <= window);
+    let last = last.min_by(|&one, &other| {
+        reached[one].cost_without_merges.total_cmp(&reached[other].cost_without_merges)
+    });
     let mut keys = Vec::new();
-    let mut place = open.front().copied();
+    let mut place = last;
     while let Some(index) = place {
         keys.push(candidates[index].key());
         place = reached[index].from;
@@ -75,7 +79,7 @@ struct Candidate {
 }
 
 struct Reached {
-    /// `None` for the first alone: the filling from there leaves no gap that is wider than the bound.
+    /// `None` for the first, and for cuts that no earlier one can stand before.
     from: Option<usize>,
     /// The cost of the cheapest way here, less a step for each present boundary up to here.
     cost_without_merges: f64,

@@ -17,13 +17,16 @@ use crate::{Boundaries, LoadMap, Step};
 /// First the shards above `share_max` are cut, the fullest first, because they cannot wait. From there each merge is taken
 /// as soon as it may be, and a split only before the merge that needs it, from the left to the right, so that few shards
 /// exist beyond those of the two layouts. Splits that no merge needs come last.
+///
+/// Kinesis makes no shard of a single key. A boundary of `target` one key beside one of `current` is reached only if the
+/// latter can be merged first; else the latter stays in its stead.
 #[must_use]
 pub fn steps_between(current: &Boundaries, target: &Boundaries, map: &LoadMap, share_max: f64) -> Vec<Step> {
     let mut way = Way::new(current, target, map, share_max);
     way.relieve(current, map, share_max);
     way.merge_all();
-    for at in std::mem::take(&mut way.splits).into_keys() {
-        way.steps.push(Step::Split { at });
+    while let Some((&at, _)) = way.splits.first_key_value() {
+        way.split(at);
     }
     way.steps
 }
@@ -69,7 +72,7 @@ impl Way {
         }
         while let Some(&at) = self.merges.first() {
             let Some(cut) = self.split_for(at) else {
-                self.merge(at);
+                self.merges.remove(&at);
                 continue;
             };
             self.split(cut);
@@ -82,7 +85,7 @@ impl Way {
     }
 
     /// The split that makes room for the merge at `at`: the one that suffices alone, or else one of both. None is left when
-    /// the merged range lies within one of the target's.
+    /// the merged range lies within one of the target's, so that it fits, unless the target's boundary could not be made.
     fn split_for(&self, at: HashKey) -> Option<HashKey> {
         let (left, right) = self.around(at);
         let before = self.splits.range((Excluded(left.0), Excluded(at))).next_back();
@@ -98,8 +101,18 @@ impl Way {
         }
     }
 
+    /// Splits unless that would leave a shard of one key: a boundary one key beside goes first, or stays in its stead.
     fn split(&mut self, at: HashKey) {
         let below = self.splits.remove(&at).expect("a boundary to come");
+        let near = HashKey(at.0.saturating_sub(1))..=HashKey(at.0.saturating_add(1));
+        let beside: Vec<_> = self.layout.range(near.clone()).map(|(&key, _)| key).collect();
+        for key in beside {
+            self.merge_if_it_fits(key);
+        }
+        if at.0 == u128::MAX || self.layout.range(near.clone()).next().is_some() {
+            self.merges.retain(|key| !near.contains(key));
+            return;
+        }
         self.layout.insert(at, below);
         self.steps.push(Step::Split { at });
     }
@@ -138,6 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::tests::{layouts, maps};
+    use super::super::{fewest, reshape};
     use super::*;
 
     fn follow(current: &Boundaries, steps: &[Step]) -> Vec<Boundaries> {
@@ -210,6 +224,37 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn kinesis_takes_every_step_however_close_the_keys_are(
+            places in proptest::collection::vec((2..30_u128, 0..3_u8), 0..12),
+            weights in proptest::collection::vec((0..32_u128, 0.0..1.0_f64), 0..12),
+            share_max in 0.1..1.0_f64,
+        ) {
+            let chosen = |which: u8| {
+                let mut layout = Boundaries::uniform(1);
+                for &(place, _) in places.iter().filter(|&&(_, side)| side == which || side == 2) {
+                    let is_near = |key: &HashKey| key.0.abs_diff(place) < 2;
+                    if !layout.keys().iter().any(is_near) {
+                        layout.split(HashKey(place));
+                    }
+                }
+                layout
+            };
+            let map = LoadMap::new([], weights.into_iter().map(|(place, weight)| (HashKey(place), weight)));
+            let (current, target) = (chosen(0), chosen(1));
+            let steps = steps_between(&current, &target, &map, share_max);
+            let bound = share_max.max(map.greatest_share(&current)).max(map.greatest_share(&target));
+            for layout in follow(&current, &steps) {
+                prop_assert!(layout.keys().windows(2).all(|pair| pair[1].0 - pair[0].0 >= 2), "{:?}", layout);
+                prop_assert!(map.greatest_share(&layout) <= bound * (1.0 + 1e-8));
+            }
+            let reshaped = reshape(&current, &map, share_max, 0.3, 1.0);
+            for layout in reshaped.into_iter().chain(fewest(&map, share_max)) {
+                prop_assert!(layout.keys().windows(2).all(|pair| pair[1].0 - pair[0].0 >= 2), "{:?}", layout);
+                prop_assert!(map.greatest_share(&layout) <= share_max * (1.0 + 1e-8));
+            }
+        }
+
         #[test]
         fn the_steps_lead_there_and_none_overfills(
             (current, target) in (layouts(), layouts()), map in maps(), share_max in 0.05..1.0_f64,

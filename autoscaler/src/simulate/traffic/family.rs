@@ -212,6 +212,9 @@ fn hot_keys(name: &str, minutes: &[MinuteLoad], draws: &mut Draws) -> KeySchedul
             changes.push((at, calm.clone()));
             at += draws.exponential(1_440.0) as usize;
         }
+        if at >= minutes.len() {
+            break;
+        }
         let until = at + if is_rotating { draws.minutes(120, 360) } else { draws.minutes(30, 360) };
         let share = draws.between(0.3, 0.75) / peak_shards(minutes, at, until);
         let hash = HashKey::of_partition_key(&format!("{name}-hot-{at}"));
