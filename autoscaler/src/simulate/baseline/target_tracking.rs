@@ -32,7 +32,8 @@ impl TargetTracking {
         if recent[1] > GROW_ABOVE * f64::from(count) {
             return fitting(recent[1]).min(count.saturating_mul(2)).max(count);
         }
-        if self.grown_at.is_some_and(|grown| now < grown.after(SHRINK_PAUSE)) {
+        let is_pausing = self.grown_at.is_some_and(|grown| now < grown.after(SHRINK_PAUSE));
+        if is_pausing || fitting(recent[1]) >= count {
             return count;
         }
         let known = minutes.iter().filter_map(|minute| self.demand(minute));
