@@ -80,7 +80,7 @@ resource "aws_lambda_function" "autoscaler" {
     variables = {
       LEASEHOLD_AUTOSCALE_MODE    = var.mode
       LEASEHOLD_AUTOSCALE_STREAMS = join(",", keys(var.streams))
-      LEASEHOLD_AUTOSCALE_TABLE   = var.journal_table_name
+      LEASEHOLD_AUTOSCALE_TABLE   = local.journal_table
     }
   }
 

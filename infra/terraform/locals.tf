@@ -7,6 +7,8 @@ locals {
   rule_arns  = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.deployment}"
   table_arns = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table"
 
+  journal_table = coalesce(var.journal_table_name, "${var.deployment}_autoscaler")
+
   streams = {
     for name, stream in var.streams : name => merge(stream, {
       stream               = name

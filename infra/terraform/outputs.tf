@@ -32,3 +32,8 @@ output "function_arn" {
   description = "The function, if one was asked for."
   value       = one(aws_lambda_function.autoscaler[*].arn)
 }
+
+output "journal_table_name" {
+  description = "The table of the autoscaler."
+  value       = local.journal_table
+}

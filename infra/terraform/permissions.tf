@@ -34,8 +34,8 @@ data "aws_iam_policy_document" "observe" {
 
   statement {
     sid       = "LeadAndKeepTheJournal"
-    actions   = ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
-    resources = ["${local.table_arns}/${var.journal_table_name}"]
+    actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    resources = ["${local.table_arns}/${local.journal_table}"]
   }
 
   dynamic "statement" {
@@ -50,7 +50,7 @@ data "aws_iam_policy_document" "observe" {
 
   statement {
     sid       = "TakeWakeUps"
-    actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
+    actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
     resources = [aws_sqs_queue.wake.arn]
   }
 

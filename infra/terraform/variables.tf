@@ -73,12 +73,12 @@ variable "mode" {
 }
 
 variable "journal_table_name" {
-  description = "The DynamoDB table with the leader's lock, the journal and the calls made."
+  description = "A DynamoDB table that is there already, with the hash key stream (S), for the leader's lock, the journal and the calls made. null makes one, named by the deployment: leasehold_autoscaler."
   type        = string
-  default     = "leasehold_autoscaler"
+  default     = null
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]{3,255}$", var.journal_table_name))
+    condition     = try(can(regex("^[A-Za-z0-9_.-]{3,255}$", var.journal_table_name)), false) || var.journal_table_name == null
     error_message = "DynamoDB takes 3 to 255 letters, digits and _ . -"
   }
 }

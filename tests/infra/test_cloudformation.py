@@ -150,6 +150,13 @@ def test_a_timer_asks_for_a_look_where_one_is_wanted(stacks):
     assert f"{OBSERVING}-look-{STREAM}" not in names
 
 
+def test_the_table_has_an_item_for_each_stream(stacks):
+    table = stacks.client("dynamodb").describe_table(TableName=f"{APPLYING}_autoscaler")["Table"]
+    assert table["KeySchema"] == [{"AttributeName": "stream", "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": "stream", "AttributeType": "S"}]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
 def test_the_role_that_applies_may_reshard_its_streams_and_no_others(stacks):
     found = outputs(stacks, "applying")
     observe, apply = policy(stacks, found["ObservePolicyArn"]), policy(stacks, found["ApplyPolicyArn"])
@@ -161,7 +168,7 @@ def test_the_role_that_applies_may_reshard_its_streams_and_no_others(stacks):
     assert observe["SeeStreams"]["Resource"] == [STREAM_ARN]
     assert observe["PublishOwnMetrics"]["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Leasehold"}}
     assert observe["SeeHowFarReadersAre"]["Resource"] == [READER_TABLE_ARN]
-    assert observe["LeadAndKeepTheJournal"]["Resource"].endswith(":table/leasehold_autoscaler")
+    assert observe["LeadAndKeepTheJournal"]["Resource"].endswith(f":table/{APPLYING}_autoscaler")
     assert observe["TakeWakeUps"]["Resource"] == f"{QUEUE}:{APPLYING}-wake"
     anywhere = {sid for sid, entry in {**observe, **apply}.items() if entry["Resource"] in ("*", ["*"])}
     assert anywhere == {"SeeShardLimitOfAccount", "ReadMetrics", "PublishOwnMetrics"}
@@ -190,7 +197,7 @@ def test_the_function_takes_the_queue_and_alarms(stacks):
     assert configuration["Environment"]["Variables"] == {
         "LEASEHOLD_AUTOSCALE_MODE": "apply",
         "LEASEHOLD_AUTOSCALE_STREAMS": STREAM,
-        "LEASEHOLD_AUTOSCALE_TABLE": "leasehold_autoscaler",
+        "LEASEHOLD_AUTOSCALE_TABLE": f"{APPLYING}_autoscaler",
     }
     (mapping,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     assert mapping["EventSourceArn"] == f"{QUEUE}:{APPLYING}-wake"

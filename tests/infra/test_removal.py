@@ -28,6 +28,7 @@ def everything(emulator):
     names = [alarm["AlarmName"] for page in alarms for alarm in page["MetricAlarms"]]
     names += queues
     names += [topic["TopicArn"] for topic in topics if f":{NAME}-" in topic["TopicArn"]]
+    names += [name for name in emulator.client("dynamodb").list_tables()["TableNames"] if name.startswith(f"{NAME}_")]
     names += [rule["Name"] for rule in rules]
     names += [policy["Arn"] for policy in policies if policy["PolicyName"].startswith(NAME)]
     names += [role["Arn"] for role in roles if role["RoleName"].startswith(NAME)]

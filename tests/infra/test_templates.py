@@ -53,7 +53,8 @@ def test_only_the_heartbeat_takes_silence_for_failure():
 
 def test_a_key_encrypts_queues_and_topics_and_may_be_read_by_the_role():
     key = "arn:aws:kms:eu-west-1:000000000000:key/1"
-    known = {"WakeQueue.Arn": "queue", "DeadLetterQueue.Arn": "dead", "WakeTopic": "topic", "OperatorsTopic": "people"}
+    known = {"WakeQueue.Arn": "queue", "DeadLetterQueue.Arn": "dead", "WakeTopic": "topic", "OperatorsTopic": "people",
+             "JournalTable.Arn": "table"}
     parameters = {"StreamArns": ["arn:aws:kinesis:eu-west-1:000000000000:stream/orders"], "ReaderTableArns": [""]}
     encrypted = Resolved("control.yaml", known, KmsKeyArn=key, **parameters)
     plain = Resolved("control.yaml", known, **parameters)

@@ -32,6 +32,7 @@ provider "aws" {
 
   endpoints {
     cloudwatch = var.endpoint
+    dynamodb   = var.endpoint
     events     = var.endpoint
     iam        = var.endpoint
     lambda     = var.endpoint
@@ -173,6 +174,7 @@ def test_policies_are_those_of_cloudformation(applied):
     _, resources, _, _ = applied
     known = {"WakeQueue": "", "DeadLetterQueue": "", "WakeQueue.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEPLOYMENT}-wake",
              "DeadLetterQueue.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEPLOYMENT}-dead-letters",
+             "JournalTable.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{DEPLOYMENT}_autoscaler",
              "WakeTopic": f"{TOPIC}-wake", "OperatorsTopic": f"{TOPIC}-operators"}
     resolved = Resolved(
         "control.yaml", known, Deployment=DEPLOYMENT, Mode="apply",

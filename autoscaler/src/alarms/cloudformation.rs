@@ -218,7 +218,8 @@ fn statement(permission: &Permission) -> String {
         Resource::Any => (None, "'*'"),
         Resource::JournalTable => (
             None,
-            "!Sub arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${JournalTableName}",
+            "!If [MakesTable, !GetAtt JournalTable.Arn, !Sub \
+             'arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${JournalTableName}']",
         ),
         Resource::ReaderTables => (Some("HasReaderTables"), "!Ref ReaderTableArns"),
         Resource::WakeQueue => (None, "!GetAtt WakeQueue.Arn"),

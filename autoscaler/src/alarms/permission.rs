@@ -75,14 +75,7 @@ pub(super) const PERMISSIONS: &[Permission] = &[
     Permission {
         name: "LeadAndKeepTheJournal",
         needed_to: Purpose::Observe,
-        actions: &[
-            "dynamodb:DeleteItem",
-            "dynamodb:DescribeTable",
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            "dynamodb:Query",
-            "dynamodb:UpdateItem",
-        ],
+        actions: &["dynamodb:GetItem", "dynamodb:UpdateItem"],
         on: Resource::JournalTable,
         condition: None,
     },
@@ -100,7 +93,6 @@ pub(super) const PERMISSIONS: &[Permission] = &[
             "sqs:ChangeMessageVisibility",
             "sqs:DeleteMessage",
             "sqs:GetQueueAttributes",
-            "sqs:GetQueueUrl",
             "sqs:ReceiveMessage",
         ],
         on: Resource::WakeQueue,

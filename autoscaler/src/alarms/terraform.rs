@@ -12,7 +12,8 @@ use super::region::replace;
 
 const ALARMS_FILE: &str = include_str!("../../../infra/terraform/alarms.tf");
 const PERMISSIONS_FILE: &str = include_str!("../../../infra/terraform/permissions.tf");
-const FIXED: [(&str, &str); 6] = [
+const FIXED: [(&str, &str); 7] = [
+    ("journal.tf", include_str!("../../../infra/terraform/journal.tf")),
     ("lambda.tf", include_str!("../../../infra/terraform/lambda.tf")),
     ("locals.tf", include_str!("../../../infra/terraform/locals.tf")),
     ("outputs.tf", include_str!("../../../infra/terraform/outputs.tf")),
@@ -155,7 +156,7 @@ fn statement(permission: &Permission) -> String {
              \"arn:${local.partition}:kinesis:${local.region}:${local.account}:stream/${name}\"]",
         ),
         Resource::Any => (None, "[\"*\"]"),
-        Resource::JournalTable => (None, "[\"${local.table_arns}/${var.journal_table_name}\"]"),
+        Resource::JournalTable => (None, "[\"${local.table_arns}/${local.journal_table}\"]"),
         Resource::ReaderTables => (
             Some("length(var.reader_table_names) > 0 ? [1] : []"),
             "[for name in var.reader_table_names : \"${local.table_arns}/${name}\"]",
