@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::cloud::History;
 use super::traffic::Trace;
 use super::{Cloud, CloudSettings, Scaler, Scores};
-use crate::{EpochMillis, ShardLimits};
+use crate::{Boundaries, EpochMillis, ShardLimits};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Run {
     pub operations: Vec<Operation>,
     /// The refused ones.
     pub refused: Vec<Refusal>,
+    /// Where the shards began: at the start, and from each completed reshard on.
+    pub layouts: Vec<(EpochMillis, Boundaries)>,
     /// How well it went.
     pub scores: Scores,
 }
@@ -110,10 +113,10 @@ pub fn run(trace: &Trace, settings: &CloudSettings, scaler: &mut dyn Scaler) -> 
         }
         minutes.push(cloud.end_minute());
     }
-    let (operations, refused, shard_hours) = cloud.into_history();
+    let History { operations, refused, layouts, shard_hours } = cloud.into_history();
     let scores = Scores::of(&minutes, &operations, &refused, shard_hours);
     let scaler = scaler.name().to_owned();
-    Run { scaler, trace: trace.name.clone(), minutes, operations, refused, scores }
+    Run { scaler, trace: trace.name.clone(), minutes, operations, refused, layouts, scores }
 }
 
 /// As many shards as carry the greatest demand of the first hour at the usual utilisation.

@@ -142,8 +142,7 @@ impl Moves {
             opposite: count(undone.iter().filter(|&&is_undone| is_undone).count()),
             useful: (0..moves.len())
                 .filter(|&index| is_useful(index))
-                .map(|index| moves[index].1.abs())
-                .sum(),
+                .fold(0.0, |sum, index| sum + moves[index].1.abs()),
         }
     }
 }
@@ -240,6 +239,8 @@ mod tests {
         assert_eq!((scores.moves, scores.opposite_moves_within_hour, scores.shards_created), (4, 1, 50));
         assert_eq!(scores.useful_changes, 3.0, "two doublings up and one halving");
         assert_eq!(scores.shards_created_per_useful_change(), Some(50.0 / 3.0));
-        assert_eq!(Scores::default().shards_created_per_useful_change(), None);
+        let nothing = Scores::of(&[], &[], &[], 0.0);
+        assert_eq!(nothing.shards_created_per_useful_change(), None);
+        assert!(nothing.useful_changes.is_sign_positive(), "a table shows 0, not -0");
     }
 }

@@ -63,10 +63,19 @@ pub struct Cloud {
     watch: CloudWatch,
     shards: ShardHistory,
     reports: Option<LoadReports>,
-    operations: Vec<Operation>,
-    refused: Vec<Refusal>,
-    shard_hours: f64,
+    history: History,
     minute: MinuteSums,
+}
+
+/// What was done to the stream.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) operations: Vec<Operation>,
+    pub(super) refused: Vec<Refusal>,
+    /// Where the shards began, and since when.
+    pub(super) layouts: Vec<(EpochMillis, Boundaries)>,
+    /// Hours of open shards.
+    pub(super) shard_hours: f64,
 }
 
 /// What happened so far in the minute that runs.
@@ -91,6 +100,8 @@ impl Cloud {
         if let Some(reports) = &mut reports {
             reports.note(&keys, start);
         }
+        let layouts = vec![(start, control.boundaries().clone())];
+        let history = History { layouts, ..History::default() };
         Self {
             start,
             now: start,
@@ -101,9 +112,7 @@ impl Cloud {
             reports,
             control,
             keys,
-            operations: Vec::new(),
-            refused: Vec::new(),
-            shard_hours: 0.0,
+            history,
             minute: MinuteSums::default(),
             settings,
         }
@@ -241,7 +250,8 @@ impl Cloud {
         let after = self.control.boundaries();
         self.readers.reshard(after, self.ingest.shares());
         self.ingest.reshard(self.keys.shares(after), &overlaps(&before, after, &self.keys));
-        let operation = self.operations.last_mut().expect("what completes was called");
+        self.history.layouts.push((done, after.clone()));
+        let operation = self.history.operations.last_mut().expect("what completes was called");
         operation.done = Some(done);
         true
     }
@@ -274,9 +284,9 @@ impl Cloud {
         }
     }
 
-    /// What was done, what was refused, and the open shards' hours.
-    pub(super) fn into_history(self) -> (Vec<Operation>, Vec<Refusal>, f64) {
-        (self.operations, self.refused, self.shard_hours)
+    /// What was done to the stream.
+    pub(super) fn into_history(self) -> History {
+        self.history
     }
 
     fn pass_until(&mut self, until: EpochMillis) {
@@ -299,7 +309,7 @@ impl Cloud {
         self.minute.refused += slice.refused;
         self.minute.lost += slice.lost;
         self.minute.read += read;
-        self.shard_hours += f64::from(self.control.layout().count()) * slice.seconds / 3_600.0;
+        self.history.shard_hours += f64::from(self.control.layout().count()) * slice.seconds / 3_600.0;
         self.watch.advance(self.now);
     }
 
@@ -309,11 +319,11 @@ impl Cloud {
         outcome: Result<Boundaries, KinesisError>,
     ) -> Result<(), KinesisError> {
         let target = outcome.inspect_err(|error| {
-            self.refused.push(Refusal { at: self.now, kind, code: error.code() });
+            self.history.refused.push(Refusal { at: self.now, kind, code: error.code() });
         })?;
         let open = self.control.boundaries();
         let (splits, merges) = (target.without(open).len(), open.without(&target).len());
-        self.operations.push(Operation {
+        self.history.operations.push(Operation {
             at: self.now,
             done: None,
             kind,

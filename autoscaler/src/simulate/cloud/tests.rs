@@ -127,6 +127,7 @@ fn a_reshard_changes_the_capacity_at_the_moment_it_completes() {
     use StreamState::{Active, Changing};
     assert_eq!(states, [(Active, 4), (Changing, 4), (Changing, 4), (Active, 8), (Active, 8)]);
     assert_eq!(run.scores.minutes_to_absorb_max, 2, "whole minutes");
+    assert_eq!(run.layouts, [(EpochMillis(0), Boundaries::uniform(4)), (done, Boundaries::uniform(8))]);
 }
 
 #[test]
