@@ -142,6 +142,8 @@ const MEAN_SHARDS: f64 = 8.0;
 mod tests {
     use std::io::Write as _;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::EpochMillis;
 
@@ -208,7 +210,7 @@ mod tests {
         );
         assert_eq!(
             message(b"timestamp,value\n60,-5\n"),
-            ":2: value = \"-5\": give a number of at least 0, or nothing where it is unknown"
+            ":2: value = \"-5\": give a number from 0 to 1e18, or nothing where it is unknown"
         );
         assert_eq!(
             message(b"timestamp,value\n60\n"),
@@ -232,5 +234,37 @@ mod tests {
         );
         let endless = [b"timestamp,value\n60,".as_slice(), &[b'1'; 5_000]].concat();
         assert_eq!(message(&endless), ":2: the line is longer than 4096 bytes: give one row a line");
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_or_refused(
+            header in prop_oneof![Just("timestamp,value\n"), Just("minute,bytes,records\n"), Just("")],
+            lines in proptest::collection::vec("[0-9]{0,20}[-: ,.\"0-9eTZ]{0,24}", 0..20),
+            noise in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let text = [header.as_bytes(), lines.join("\n").as_bytes(), &noise].concat();
+            if let Ok(file) = read(&text, &TraceSettings::default()) {
+                prop_assert!(file.rows > 0 && !file.trace.minutes.is_empty());
+                for minute in &file.trace.minutes {
+                    prop_assert!(minute.bytes.is_finite() && minute.bytes >= 0.0);
+                    prop_assert!(minute.records.is_finite() && minute.records >= 0.0);
+                }
+            }
+        }
+
+        #[test]
+        fn any_rows_in_order_are_read(
+            rows in proptest::collection::btree_map(0..4_000_000_000_u64, 0.0..1e18_f64, 1..30),
+        ) {
+            let mut text = String::from("timestamp,value\n");
+            for (millis, value) in &rows {
+                text.push_str(&format!("{},{value}\n", 1_700_000_000_000 + millis / 2));
+            }
+            match read(text.as_bytes(), &TraceSettings::default()) {
+                Ok(file) => prop_assert!((file.trace.mean_shards(&ShardLimits::default()) - 8.0).abs() < 1e-6),
+                Err(error) => prop_assert!(matches!(error, TraceError::Misplaced { .. } | TraceError::NoLoad { .. }), "{}", error),
+            }
+        }
     }
 }

@@ -94,8 +94,7 @@ impl Rows {
                 let text = self.field(column, line)?;
                 is_known &= !text.is_empty();
                 if is_known {
-                    let number =
-                        text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+                    let number = text.parse().ok().filter(|number| (0.0..=VALUE_MAX).contains(number));
                     *value = number.ok_or_else(|| self.refused(column, line, text, VALUE_REMEDY))?;
                 }
             }
@@ -156,7 +155,7 @@ fn find_columns(header: &StringRecord) -> Option<(Columns, Column, Vec<Column>)>
 }
 
 /// A time with or without offset (without, it is UTC), or a whole number since 1970: of minutes in a column of minutes if
-/// that is before 2160, of seconds before the year 5138, of milliseconds from there on.
+/// that is before 2160, of seconds before the year 5138, of milliseconds from there on up to the year 9999.
 fn moment(column: &str, text: &str) -> Option<EpochMillis> {
     if let Ok(number) = text.parse::<u64>() {
         let millis = match number {
@@ -164,7 +163,7 @@ fn moment(column: &str, text: &str) -> Option<EpochMillis> {
             ..SECONDS_END => number * 1_000,
             SECONDS_END.. => number,
         };
-        return Some(EpochMillis(millis));
+        return (millis <= MILLIS_MAX).then_some(EpochMillis(millis));
     }
     let with_offset = text.parse::<jiff::Timestamp>();
     let timestamp = with_offset.or_else(|_| {
@@ -234,8 +233,12 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const LINE_BYTES_MAX: usize = 4_096;
 const MINUTES_END: u64 = 100_000_000;
 const SECONDS_END: u64 = 100_000_000_000;
+/// The end of the year 9999, beyond which no other spelling of a time goes.
+const MILLIS_MAX: u64 = 253_402_300_799_999;
+/// Far above what a stream takes in a year, and far below where sums lose their meaning.
+const VALUE_MAX: f64 = 1e18;
 const TIME_REMEDY: &str = "give a time such as 2015-02-26 21:42:53 (UTC) or seconds since 1970";
-const VALUE_REMEDY: &str = "give a number of at least 0, or nothing where it is unknown";
+const VALUE_REMEDY: &str = "give a number from 0 to 1e18, or nothing where it is unknown";
 
 #[cfg(test)]
 mod tests {
@@ -254,7 +257,8 @@ mod tests {
             assert_eq!(moment("timestamp", text), expected, "{text}");
         }
         assert_eq!(moment("minute", "23749782"), Some(EpochMillis(1_424_986_920_000)));
-        for text in ["", "yesterday", "1969-12-31 23:59:59", "-5", "99999999999999999999"] {
+        for text in ["", "yesterday", "1969-12-31 23:59:59", "-5", "253402300800000", "99999999999999999999"]
+        {
             assert_eq!(moment("timestamp", text), None, "{text}");
         }
     }
