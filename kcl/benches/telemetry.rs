@@ -7,6 +7,17 @@
 //! ```
 //!
 //! Measured is the time that the thread spends on it, so that a busy machine costs only what it takes from the caches.
+//!
+//! Beside it stands what a worker spends whose processor does nothing, by `just figures`: 0.97 µs for each record of 300 B
+//! that it reads at full speed, and 334 µs for each call that fetches next to nothing (1,000 idle leases with reading, less
+//! those without). On the same machine this took
+//!
+//! ```text
+//! 10,000 records    57 µs, 5.7 ns a record   0.6 % of what the worker spends on them
+//!    200           3.6 µs                    0.7 % of a call and its records
+//!      5           1.1 µs                    0.3 %
+//! a row           1.03 µs, each ten seconds
+//! ```
 
 use std::hint::black_box;
 use std::sync::Arc;

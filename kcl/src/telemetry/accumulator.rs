@@ -201,12 +201,8 @@ impl ShardTelemetry {
     }
 
     fn count(&mut self, records: &[Record], weight: f64) {
-        let mut bytes = 0;
-        for record in records {
-            let record_bytes = record.bytes();
-            bytes += record_bytes;
-            self.minutes.add(record.arrival_epoch_millis, record_bytes);
-        }
+        self.minutes.add(records.iter().map(|record| (record.arrival_epoch_millis, record.bytes())));
+        let bytes: usize = records.iter().map(Record::bytes).sum();
         self.total += Load { bytes: bytes as f64, records: records.len() as f64 }.times(weight);
     }
 

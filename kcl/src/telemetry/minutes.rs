@@ -33,19 +33,20 @@ struct Second {
 }
 
 impl Minutes {
-    /// Counts a record.
-    pub(super) fn add(&mut self, arrival_epoch_millis: u64, bytes: usize) {
-        let second = Second { epoch_second: arrival_epoch_millis / 1000, bytes: bytes as u64, records: 1 };
-        let open = &mut self.seconds[second.slot()];
-        if open.epoch_second == second.epoch_second {
-            open.bytes += second.bytes;
-            open.records += 1;
-        } else if open.epoch_second < second.epoch_second {
-            let closed = std::mem::replace(open, second);
-            self.close(closed, true);
-        } else {
-            self.close(second, false);
+    /// Counts records: the arrival in epoch milliseconds and the bytes of each. Those of one second in a row are summed up
+    /// first, which is most of the time all that is done for a record.
+    pub(super) fn add(&mut self, arrivals: impl IntoIterator<Item = (u64, usize)>) {
+        let (mut run, mut run_starts) = (Second::default(), 0);
+        for (millis, bytes) in arrivals {
+            if millis.wrapping_sub(run_starts) >= SECOND_MILLIS {
+                self.include_second(run);
+                run = Second { epoch_second: millis / SECOND_MILLIS, bytes: 0, records: 0 };
+                run_starts = run.epoch_second * SECOND_MILLIS;
+            }
+            run.bytes += bytes as u64;
+            run.records += 1;
         }
+        self.include_second(run);
     }
 
     /// The minutes that lie wholly between two moments, oldest first. One without records is known to be empty.
@@ -82,6 +83,19 @@ impl Minutes {
         }
         for minute in other.minutes {
             self.include(minute);
+        }
+    }
+
+    fn include_second(&mut self, second: Second) {
+        let open = &mut self.seconds[second.slot()];
+        if open.epoch_second == second.epoch_second {
+            open.bytes += second.bytes;
+            open.records = open.records.saturating_add(second.records);
+        } else if open.epoch_second < second.epoch_second {
+            let closed = std::mem::replace(open, second);
+            self.close(closed, true);
+        } else {
+            self.close(second, false);
         }
     }
 
@@ -127,6 +141,7 @@ pub(super) const MINUTES_TOLD: u64 = 6;
 /// Those, the running one, and one for what comes late.
 const MINUTES_KEPT: usize = 8;
 const MINUTE_MILLIS: u64 = 60_000;
+const SECOND_MILLIS: u64 = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -141,10 +156,8 @@ mod tests {
     #[test]
     fn the_busiest_second_of_each_quantity_is_kept() {
         let mut minutes = Minutes::default();
-        minutes.add(START + 100, 900);
-        minutes.add(START + 1_100, 100);
-        minutes.add(START + 1_900, 100);
-        minutes.add(START + 61_000, 7);
+        minutes.add([(100, 900), (1_100, 100)].map(|(millis, bytes)| (START + millis, bytes)));
+        minutes.add([(1_900, 100), (61_000, 7)].map(|(millis, bytes)| (START + millis, bytes)));
         let figures = minutes.within(START, START + MINUTE_MILLIS);
         let expected = MinuteFigures {
             epoch_minute: 29_000_000,
@@ -159,7 +172,7 @@ mod tests {
     #[test]
     fn a_minute_without_records_is_known_and_a_partial_one_is_not() {
         let mut minutes = Minutes::default();
-        minutes.add(START + 1, 5);
+        minutes.add([(START + 1, 5)]);
         let told = minutes.within(START + 1, START + 3 * MINUTE_MILLIS - 1);
         assert_eq!(told, [MinuteFigures { epoch_minute: 29_000_001, ..MinuteFigures::default() }]);
     }
@@ -167,9 +180,7 @@ mod tests {
     #[test]
     fn times_far_from_all_others_are_no_trouble() {
         let mut minutes = Minutes::default();
-        for millis in [0, START, u64::MAX, START + 1] {
-            minutes.add(millis, 1);
-        }
+        minutes.add([0, START, u64::MAX, START + 1].map(|millis| (millis, 1)));
         assert_eq!(minutes.within(START, START + MINUTE_MILLIS)[0].records, 2);
         assert_eq!(minutes.within(0, u64::MAX), []);
     }
@@ -177,16 +188,17 @@ mod tests {
     proptest! {
         #[test]
         fn sums_are_exact_and_halves_make_the_whole(
-            arrivals in proptest::collection::vec((0_u64..5 * MINUTE_MILLIS, 1_usize..5_000), 0..300),
+            mut arrivals in proptest::collection::vec((0_u64..5 * MINUTE_MILLIS, 1_usize..5_000), 0..300),
             cut in 0_usize..300,
         ) {
-            let mut arrivals = arrivals;
             arrivals.sort_unstable();
             let (mut whole, mut parts) = (Minutes::default(), [Minutes::default(), Minutes::default()]);
             let mut truth = BTreeMap::<u64, (u64, BTreeMap<u64, u64>)>::new();
-            for (place, &(millis, bytes)) in arrivals.iter().enumerate() {
-                whole.add(START + millis, bytes);
-                parts[usize::from(place >= cut)].add(START + millis, bytes);
+            let late = arrivals.iter().map(|&(millis, bytes)| (START + millis, bytes));
+            whole.add(late.clone());
+            parts[0].add(late.clone().take(cut));
+            parts[1].add(late.skip(cut));
+            for &(millis, bytes) in &arrivals {
                 let minute = truth.entry(millis / MINUTE_MILLIS).or_default();
                 minute.0 += bytes as u64;
                 *minute.1.entry(millis / 1000).or_default() += bytes as u64;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  fetched records ─▶ ShardTelemetry ──────┬─ every record ─▶ bytes, records, busiest second of each minute
-//!  (one answer)       one for each tenure  └─ one of ~32 ───▶ MD5 of its key ─▶ histogram, heavy keys
+//!  (one answer)       one for each tenure  └─ some records ─▶ MD5 of its key ─▶ histogram, heavy keys
 //!                          │ every `telemetry_interval`
 //!                          ▼
 //!                     TelemetryRow ─▶ at most 1 KiB ─▶ TelemetryStore ─▶ autoscaler
