@@ -52,22 +52,9 @@ impl<'a> Streams<'a> {
         range: &Range<EpochMillis>,
     ) -> BTreeMap<EpochMillis, Samples> {
         let (weight, range) = (self.weight, range.start..range.end.min(self.hidden_from));
-        let Some(subject) = Subject::of(metric) else { return BTreeMap::new() };
-        let Some(fetched) = self.fetch(subject.stream) else { return BTreeMap::new() };
-        let (counted, minutes) = match subject.shard {
-            None => (
-                Metric::ALL.into_iter().find(|counted| counted.name() == metric.name),
-                Some(&fetched.metrics.stream),
-            ),
-            Some(shard) => {
-                let is_on = fetched.summary.shard_level_metrics.contains(&metric.name);
-                let shards = fetched.metrics.shards.iter();
-                let minutes = shards.filter(|_| is_on).find(|(id, _)| id.as_str() == shard);
-                let counted = Metric::ALL.into_iter().find(|counted| shard_name(*counted) == metric.name);
-                (counted, minutes.map(|(_, minutes)| minutes))
-            }
-        };
-        let (Some(counted), Some(minutes)) = (counted, minutes) else { return BTreeMap::new() };
+        let counted = Subject::of(metric)
+            .and_then(|subject| self.fetch(subject.stream)?.counted(subject.shard, &metric.name));
+        let Some((counted, minutes)) = counted else { return BTreeMap::new() };
         let within = minutes.iter().filter(|minute| range.contains(&minute.start));
         within.filter_map(|minute| Some((minute.start, samples(minute, counted, weight)?))).collect()
     }
@@ -117,6 +104,20 @@ impl<'a> Streams<'a> {
         let listed = self.kinesis.list_streams(request, self.now);
         let streams = listed.map(|response| response.streams).unwrap_or_default();
         streams.into_iter().map(|summary| summary.stream_name).collect()
+    }
+}
+
+impl Fetched {
+    /// What the metric called `name` counts, of a shard or of the stream; nothing if it is not counted or switched off.
+    fn counted(&self, shard: Option<&str>, name: &str) -> Option<(Metric, &[MetricsMinute])> {
+        let mut all = Metric::ALL.into_iter();
+        let Some(shard) = shard else {
+            return Some((all.find(|counted| counted.name() == name)?, &self.metrics.stream));
+        };
+        let counted = all.find(|counted| shard_name(*counted) == name)?;
+        let is_on = self.summary.shard_level_metrics.contains(name);
+        let (_, minutes) = self.metrics.shards.iter().find(|(id, _)| is_on && id.as_str() == shard)?;
+        Some((counted, minutes))
     }
 }
 
