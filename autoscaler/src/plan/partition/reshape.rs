@@ -103,17 +103,16 @@ fn candidates(current: &Boundaries, map: &LoadMap, share_max: f64) -> Result<Vec
         let mut cut = Cut { key, below: map.below(key) };
         candidates.push(Candidate { cut, is_current: true });
         let cuts_max = if index == 0 { SHARDS_MAX } else { filling_max };
-        let mut cuts = 0;
-        while let Some(next) = load.reach(cut, share_max)? {
-            if cuts == cuts_max {
-                break;
-            }
+        for cuts in 0.. {
+            let next = match load.reach(cut, share_max) {
+                Ok(Some(_)) if cuts == SHARDS_MAX => return Err(NoPartition::TooManyShards { share_max }),
+                Ok(Some(next)) if cuts < cuts_max => next,
+                Err(refused) if index == 0 => return Err(refused),
+                // Other boundaries need not stay.
+                Ok(_) | Err(_) => break,
+            };
             candidates.push(Candidate { cut: next, is_current: false });
             cut = next;
-            cuts += 1;
-        }
-        if index == 0 && cuts == SHARDS_MAX {
-            return Err(NoPartition::TooManyShards { share_max });
         }
     }
     candidates.sort_unstable_by_key(|candidate| (candidate.key(), !candidate.is_current));
