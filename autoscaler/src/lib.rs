@@ -16,7 +16,6 @@
 //! - [`LoadMap`] says how the load lies on the hash space, so that a layout can be judged before it exists.
 //! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
 //! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
-//! - [`trigger`] reads alarms by every route of CloudWatch, and makes of each a look at a stream or a refusal.
 
 pub mod alarms;
 mod plan;
@@ -39,7 +38,7 @@ pub use signal::{
 };
 pub use simulate::{
     ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, Gaps, KeySchedule,
-    MetricSettings, MinuteLoad, Operation, OperationKind, ReadMode, Refusal, RetrySettings, Row, Run,
+    MetricSettings, MinuteLoad, Operation, OperationKind, Ours, ReadMode, Refusal, RetrySettings, Row, Run,
     RunMinute, Scaler, Scores, Slowdown, Summary, TelemetrySettings, Trace, TraceError, TraceFile,
     TraceSettings, aws_samples, baselines, clairvoyant, compare, fixed_count, minutes_to_absorb, reactive,
     read_trace, required, run, skewed, suite, surge,

@@ -82,7 +82,10 @@ pub(super) fn shards_of(minute: &Minute, readers: u32, limits: &ShardLimits) -> 
 /// The metric of rejected records has no point in a minute without any, so an absent point beside accepted records is none.
 fn rejected_share_of(minute: &Minute) -> f64 {
     match (minute.records, minute.rejected_records) {
-        (Some(records), Some(rejected)) if rejected > 0.0 => rejected / (records + rejected),
+        (Some(records), Some(rejected)) if rejected > 0.0 => {
+            let asked = rejected / TRIES_OF_A_RECORD;
+            asked / (records + asked)
+        }
         (Some(_) | None, Some(_) | None) => 0.0,
     }
 }
@@ -105,6 +108,8 @@ fn minutes(duration: Duration) -> usize {
 
 /// CloudWatch shows a minute one or two minutes after its end; a reading older than this says nothing about now.
 const READING_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+/// The AWS SDKs send a request up to three times, and Kinesis counts each rejection.
+const TRIES_OF_A_RECORD: f64 = 3.0;
 /// Fewer rejections than one record in a thousand are what retries are for.
 const REJECTED_SHARE_NOTICED: f64 = 0.001;
 /// Rejections that are retries of retries would make demand unbounded; what is asked for is at most this many times what
@@ -124,7 +129,7 @@ mod tests {
             bytes: Some(bytes_shards * 60_000_000.0),
             records: Some(records),
             rejected_records: (rejected_share > 0.0)
-                .then(|| records * rejected_share / (1.0 - rejected_share)),
+                .then(|| 3.0 * records * rejected_share / (1.0 - rejected_share)),
             ..Minute::default()
         }
     }

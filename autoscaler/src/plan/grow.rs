@@ -60,23 +60,20 @@ fn scales(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Ve
     if left == 0 || (left <= CALLS_KEPT && !is_urgent) {
         return Vec::new();
     }
-    let quarter = count.div_ceil(4);
     let quarters_min = match left {
         0..=3 => 4,
         4..=5 => 2,
         _ => 1,
     };
-    let targets =
-        (quarters_min..=4).map(|quarters| count + quarter * quarters).filter(|&target| target <= 2 * count);
+    let most = (2 * count).min(situation.policy.shards_max);
+    let quarter = count.div_ceil(4);
+    let targets = (quarters_min..=4).map(|quarters| (count + quarter * quarters).max(situation.shards_min()));
     let present = situation.map.greatest_share(current);
     let mut scales = Vec::new();
-    for target in targets.chain([2 * count, situation.policy.shards_max.min(2 * count)]) {
-        let candidate =
-            Candidate::scale(situation, current, target.max(situation.shards_min().min(2 * count)));
+    for target in targets.map(|target| target.min(most)).filter(|&target| target > count) {
+        let candidate = Candidate::scale(situation, current, target);
         let suffices = candidate.greatest_share <= share_max;
-        if candidate.greatest_share < present * GAIN_MIN
-            || candidate.boundaries.count() < situation.shards_min()
-        {
+        if candidate.greatest_share < present * GAIN_MIN || count < situation.shards_min() {
             scales.push(candidate);
         }
         if suffices {
@@ -93,8 +90,9 @@ fn steps(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec
         .into_iter()
         .chain(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0))
         .map(|target| if target.count() < least.count() { least.clone() } else { target });
+    let may_merge = situation.lag().is_none();
     targets
-        .filter(|target| target != current)
+        .filter(|target| target != current && (may_merge || current.without(target).is_empty()))
         .map(|target| {
             let steps = steps_between(current, &target, situation.map, share_max);
             Candidate::reshape(situation, current, target, steps)

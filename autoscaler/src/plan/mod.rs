@@ -92,14 +92,17 @@ impl Situation<'_> {
     fn go_on(&self, current: &Boundaries) -> Option<Plan> {
         let target = self.ledger.reshaping.as_ref().filter(|&target| target != current)?;
         let carries = self.utilisation(target, self.demand.recent_max) <= self.policy.grow_above;
-        let merges_more = target.count() < current.count();
-        if !carries || (merges_more && self.lag().is_some()) {
+        let merges = !current.without(target).is_empty();
+        if !carries || (merges && (self.lag().is_some() || self.policy.is_frozen_at(self.now))) {
             return None;
         }
-        let share_max = self.policy.grow_above / self.demand.recent_max.max(f64::MIN_POSITIVE);
-        let steps = steps_between(current, target, self.map, share_max);
+        let steps = steps_between(current, target, self.map, self.map.greatest_share(target));
         let candidate = Candidate::reshape(self, current, target.clone(), steps);
-        let constraint = if merges_more { Constraint::Surplus } else { Constraint::Overload };
+        if !candidate.is_allowed(self, current) {
+            return None;
+        }
+        let constraint =
+            if target.count() < current.count() { Constraint::Surplus } else { Constraint::Overload };
         let rejected = Rejected { action: Action::Nothing, reason: "a layout is half reached".to_owned() };
         Some(self.answer(current, Some(candidate), constraint, Some(rejected)))
     }

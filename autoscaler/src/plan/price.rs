@@ -3,7 +3,7 @@
 //! ```text
 //!   price = shards afterwards × horizon                       the capacity itself
 //!         + crowded shard-hours until demand is met × 40      records that producers lose or send again
-//!         + shards created × 0.02                             a lease row, a lineage level, a closed shard each
+//!         + shards created × 0.06                             a lease row, a lineage level, a closed shard each
 //!         + share of the quota left that a call takes         dearer as the budget of 24 hours shrinks
 //! ```
 
@@ -57,6 +57,6 @@ const CROWDED: f64 = 40.0;
 /// After so many doublings any demand is met that the estimate can show.
 const DOUBLINGS_MAX: u32 = 5;
 /// Price of a step beside a shard kept for the horizon: it creates one or two shards and takes half a minute.
-pub(super) const PRICE_OF_STEP: f64 = 0.05;
+pub(super) const PRICE_OF_STEP: f64 = 0.25;
 /// Price of a shard that comes into being, for every consumer's sake.
-const SHARD_CREATED: f64 = 0.02;
+const SHARD_CREATED: f64 = 0.15;

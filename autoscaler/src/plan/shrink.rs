@@ -22,12 +22,20 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
         return situation.answer(current, None, unknown, Some(rejected));
     };
     let share_max = situation.policy.aim / peak.max(f64::MIN_POSITIVE);
+    let least = (1.0 / share_max).ceil().max(f64::from(situation.shards_min()));
+    if f64::from(current.count()) * (1.0 - SAVING_MIN) < least {
+        let rejected = Rejected {
+            action: Action::Scale { target: current.count().saturating_sub(1).max(1) },
+            reason: format!("the peak of the shrink window needs at least {least} shards"),
+        };
+        return situation.answer(current, None, Constraint::InBounds, Some(rejected));
+    }
     let capacity = 1.0 / situation.map.greatest_share(current);
     let best = targets(situation, current, share_max)
         .into_iter()
         .filter(|target| target.count() < current.count())
         .map(|target| {
-            let steps = steps_between(current, &target, situation.map, share_max);
+            let steps = steps_between(current, &target, situation.map, situation.map.greatest_share(&target));
             Candidate::reshape(situation, current, target, steps)
         })
         .filter(|candidate| candidate.is_allowed(situation, current))
@@ -65,14 +73,39 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     situation.answer(current, Some(candidate), Constraint::Surplus, Some(rejected))
 }
 
-/// Layouts that carry the peak: the fewest equal ranges, the fewest of any kind, and the one of the cheapest way.
+/// Layouts that carry the peak: the present one with neighbours merged, and, once demand has stopped falling, those that
+/// cut anew. Cutting anew for a peak that is about to leave the window would be work for nothing.
 fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec<Boundaries> {
     let share_max = share_max.min(1.0);
-    let Ok(least) = fewest(situation.map, share_max) else { return Vec::new() };
-    let uniform = Boundaries::uniform(least.count().max(situation.shards_min()));
-    let cheapest = reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0);
-    let carries = |target: &Boundaries| situation.map.greatest_share(target) <= share_max * ROUNDING;
-    [uniform, least].into_iter().chain(cheapest).filter(carries).collect()
+    let mut targets = vec![merged(situation, current, share_max)];
+    let least = (1.0 / share_max).ceil();
+    let least_soon = (situation.demand.recent_max / situation.policy.aim).ceil();
+    if least_soon >= least * STILL_FALLING {
+        let Ok(fewest) = fewest(situation.map, share_max) else { return targets };
+        targets.push(Boundaries::uniform(fewest.count().max(situation.shards_min())));
+        targets.push(fewest);
+        targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
+    }
+    targets.retain(|target| situation.map.greatest_share(target) <= share_max * ROUNDING);
+    targets
+}
+
+/// The present layout with as many neighbours merged as `share_max` and the least count allow.
+fn merged(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Boundaries {
+    let shares = situation.map.shares(current);
+    let mut surplus = current.count().saturating_sub(situation.shards_min());
+    let mut together = 0.0;
+    let kept = current.keys().iter().zip(&shares).filter_map(|(&key, &share)| {
+        if surplus > 0 && key.0 > 0 && together + share <= share_max {
+            surplus -= 1;
+            together += share;
+            None
+        } else {
+            together = share;
+            Some(key)
+        }
+    });
+    Boundaries::new(kept.collect::<Vec<_>>())
 }
 
 /// How long nothing may be taken away yet.
@@ -83,6 +116,8 @@ fn pause_left(situation: &Situation<'_>) -> Option<Duration> {
 }
 
 /// A layout that saves less is left alone: its steps would create more shards than they free.
-const SAVING_MIN: f64 = 0.15;
+const SAVING_MIN: f64 = 0.25;
 /// Shares are sums of floating-point numbers.
 const ROUNDING: f64 = 1.0 + 1e-9;
+/// Demand that asks for less than this part of what the window's peak asks for is still falling.
+const STILL_FALLING: f64 = 0.75;

@@ -105,9 +105,11 @@ fn without_calls_left_shards_are_split() {
 fn a_surplus_is_merged_away_without_a_call() {
     let plan = planned(&steady(16, 2.0));
     assert_eq!(plan.decision.constraint, Constraint::Surplus);
-    let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan.action) };
-    assert_eq!(target.count(), 3);
-    assert!(LoadMap::even().greatest_share(&target) <= 0.35 + 1e-9, "the peak of 2 shards at the aim of 0.7");
+    let Action::Reshape { target, steps } = plan.action else { panic!("{:?}", plan.action) };
+    assert!(steps.iter().all(|step| matches!(step, Step::Merge { .. })), "{steps:?}");
+    assert_eq!(target.count(), 4);
+    let share_max = Policy::default().aim / 2.0;
+    assert!(LoadMap::even().greatest_share(&target) <= share_max, "the peak of 2 shards at the aim");
 }
 
 #[test]

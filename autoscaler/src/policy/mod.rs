@@ -93,7 +93,7 @@ impl Default for Policy {
             shards_min: 1,
             shards_max: 1_000,
             grow_above: 0.8,
-            aim: 0.7,
+            aim: 0.62,
             grow_evidence: minutes(3),
             shrink_window: minutes(60),
             shrink_pause: minutes(30),

@@ -10,6 +10,7 @@
 mod baseline;
 mod cloud;
 mod ideal;
+mod ours;
 mod run;
 mod scaler;
 mod score;
@@ -23,6 +24,7 @@ pub use cloud::{
     TelemetrySettings,
 };
 pub use ideal::{clairvoyant, reactive, required};
+pub use ours::Ours;
 pub use run::{Operation, OperationKind, Refusal, Run, RunMinute, run};
 pub use scaler::Scaler;
 pub use score::{Scores, minutes_to_absorb};

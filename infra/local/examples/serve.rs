@@ -1,8 +1,7 @@
-//! Serves all local services until Ctrl-C.
+//! Serves the local Kinesis, DynamoDB and S3 until Ctrl-C.
 //!
 //! ```text
-//! cargo run -p leasehold-local --example serve -- 4566 [--limits aws] [--iterator-ttl SECONDS] [--time-scale FACTOR]
-//!     [--alarm-events QUEUE] [--data DIR] [--keep]
+//! cargo run -p leasehold-local --example serve -- 4566 [--limits aws] [--iterator-ttl SECONDS] [--data DIR] [--keep]
 //! ```
 //!
 //! `--keep` keeps streams and tables in files below the data folder. Without `--data` the folder is `leasehold-data`.
@@ -37,8 +36,6 @@ fn settings(mut arguments: impl Iterator<Item = String>) -> Result<LocalSettings
                 }
             }
             "--iterator-ttl" => settings.iterator_ttl = Duration::from_secs(value()?.parse()?),
-            "--time-scale" => settings.time_scale = value()?.parse()?,
-            "--alarm-events" => settings.alarm_events_queue = Some(value()?),
             "--data" => settings.data_dir = PathBuf::from(value()?),
             "--keep" => keep = true,
             port => {

@@ -259,6 +259,3 @@ impl Call<'_> {
 struct Nothing {}
 
 const MINUTE_MILLIS: u64 = 60_000;
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,73 @@
+//! The planner of this crate, driven against the simulated cloud.
+//!
+//! Owns what an executor remembers: the ledger. It plans each minute and whenever a reshard is done, so before each step.
+
+use std::time::Duration;
+
+use super::{Cloud, Scaler};
+use crate::{Action, Change, Ledger, LedgerCall, Origin, Plan, Policy, Step, StreamState, plan};
+
+/// The planner under a policy.
+#[derive(Debug)]
+pub struct Ours {
+    policy: Policy,
+    ledger: Ledger,
+}
+
+impl Ours {
+    /// A planner without history.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, ledger: Ledger::default() }
+    }
+
+    fn look(&mut self, cloud: &mut Cloud) {
+        let observation = cloud.observe(self.policy.shrink_window + METRIC_DELAY_MAX);
+        let plan = plan(&observation, &self.ledger, &self.policy, cloud.now());
+        self.carry_out(plan, cloud);
+    }
+
+    fn carry_out(&mut self, plan: Plan, cloud: &mut Cloud) {
+        let count = cloud.layout().count();
+        match plan.action {
+            Action::Nothing => self.ledger.reshaping = None,
+            Action::Scale { target } => {
+                self.ledger.reshaping = None;
+                self.ledger.note_call(LedgerCall { at: cloud.now(), target, origin: Origin::Own });
+                if cloud.update_shard_count(target).is_ok() {
+                    self.ledger.note_change(Change { at: cloud.now(), from: count, to: target });
+                }
+            }
+            Action::Reshape { target, steps } => {
+                let Some(&step) = steps.first() else { return };
+                self.ledger.reshaping = Some(target);
+                let (reply, to) = match step {
+                    Step::Split { at } => (cloud.split(at), count + 1),
+                    Step::Merge { at } => (cloud.merge(at), count - 1),
+                };
+                if reply.is_ok() {
+                    self.ledger.note_change(Change { at: cloud.now(), from: count, to });
+                }
+            }
+        }
+    }
+}
+
+impl Scaler for Ours {
+    fn name(&self) -> &str {
+        "leasehold"
+    }
+
+    fn minute(&mut self, cloud: &mut Cloud) {
+        if cloud.state() == StreamState::Active {
+            self.look(cloud);
+        }
+    }
+
+    fn reshard_done(&mut self, cloud: &mut Cloud) {
+        self.look(cloud);
+    }
+}
+
+/// What CloudWatch may be late by, so that the whole shrink window is seen.
+const METRIC_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
