@@ -92,14 +92,14 @@ pub(super) fn judge(rows: &[Row], overall: &[Summary]) -> Vec<Bar> {
         binds(&|row| f64::from(row.figures.opposite_moves_within_hour)),
     ));
     if let Some(utils) = named(SCALING_UTILS)
-        && let Some(theirs) = utils.figures.created_per_useful_change()
+        && let Some(theirs) = utils.figures.created_per_useful_change
     {
-        let created = candidate.figures.created_per_useful_change().unwrap_or(0.0);
+        let created = candidate.figures.created_per_useful_change.unwrap_or(0.0);
         bars.push(Bar::new(
             "shards created per change ÷ scaling-utils'",
             ratio(created, theirs),
             CREATED_MAX,
-            binds(&|row| row.figures.created_per_useful_change().unwrap_or(0.0)),
+            binds(&|row| row.figures.created_per_useful_change.unwrap_or(0.0)),
         ));
     }
     bars

@@ -57,6 +57,8 @@ pub struct Figures {
     pub shards_created: u32,
     /// Doublings and halvings of capacity that lasted.
     pub useful_changes: f64,
+    /// Shards created for each of them; nothing without any.
+    pub created_per_useful_change: Option<f64>,
 }
 
 impl Row {
@@ -84,6 +86,7 @@ impl Figures {
             opposite_moves_within_hour: scores.opposite_moves_within_hour,
             shards_created: scores.shards_created,
             useful_changes: scores.useful_changes,
+            created_per_useful_change: scores.shards_created_per_useful_change(),
         }
     }
 
@@ -94,6 +97,8 @@ impl Figures {
             (figures.iter().map(|&figures| of(figures).ln()).sum::<f64>() / count(figures)).exp()
         };
         let sum = |of: fn(&Self) -> u32| figures.iter().map(|&figures| of(figures)).sum::<u32>();
+        let shards_created = sum(|figures| figures.shards_created);
+        let useful_changes = figures.iter().map(|figures| figures.useful_changes).sum();
         Self {
             throttled_minutes_per_day: mean(|figures| figures.throttled_minutes_per_day),
             lost_percent: mean(|figures| figures.lost_percent),
@@ -104,15 +109,11 @@ impl Figures {
             refused: sum(|figures| figures.refused),
             moves: sum(|figures| figures.moves),
             opposite_moves_within_hour: sum(|figures| figures.opposite_moves_within_hour),
-            shards_created: sum(|figures| figures.shards_created),
-            useful_changes: figures.iter().map(|figures| figures.useful_changes).sum(),
+            shards_created,
+            useful_changes,
+            created_per_useful_change: (useful_changes > 0.0)
+                .then(|| f64::from(shards_created) / useful_changes),
         }
-    }
-
-    /// Shards created for each doubling or halving that lasted; `None` without any.
-    #[must_use]
-    pub fn created_per_useful_change(&self) -> Option<f64> {
-        (self.useful_changes > 0.0).then(|| f64::from(self.shards_created) / self.useful_changes)
     }
 }
 
@@ -178,6 +179,7 @@ pub(super) mod tests {
             opposite_moves_within_hour: 1,
             shards_created: 30,
             useful_changes: 4.0,
+            created_per_useful_change: Some(7.5),
         };
         let family = family_of(trace).to_owned();
         Row { trace: trace.to_owned(), family, scaler: scaler.to_owned(), figures }
@@ -205,7 +207,7 @@ pub(super) mod tests {
             (3.0, 4, 80)
         );
         assert!((figures.over_ideal - 2.0).abs() < 1e-12, "{}", figures.over_ideal);
-        assert_eq!(figures.created_per_useful_change(), Some(7.5));
+        assert_eq!(figures.created_per_useful_change, Some(7.5));
         let families = family_summaries(&rows);
         assert_eq!(
             families

@@ -66,7 +66,7 @@ fn write_header(to: &mut impl Write) -> fmt::Result {
 
 fn write_row(to: &mut impl Write, scaler: &str, figures: &Figures) -> fmt::Result {
     let created =
-        figures.created_per_useful_change().map_or_else(|| "–".to_owned(), |created| format!("{created:.1}"));
+        figures.created_per_useful_change.map_or_else(|| "–".to_owned(), |created| format!("{created:.1}"));
     let width = NAME - 2;
     writeln!(
         to,
