@@ -16,6 +16,7 @@
 //! - [`LoadMap`] says how the load lies on the hash space, so that a layout can be judged before it exists.
 //! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
 //! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
+//! - [`trigger`] reads alarms by every route of CloudWatch, and makes of each a look at a stream or a refusal.
 
 pub mod alarms;
 mod plan;

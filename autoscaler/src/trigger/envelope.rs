@@ -90,7 +90,7 @@ fn read_record(index: usize, record: &RawValue, settings: &TriggerSettings) -> D
                 return read_notification(&notification, settings);
             }
             if body.is_present() {
-                message_id = Some(root.field("messageId").text()?.to_owned());
+                message_id = Some(read_message_id(&root.field("messageId"))?);
                 let text = body.text()?;
                 return read_message(text.as_bytes(), settings).map_err(|refusal| refusal.within("body"));
             }
@@ -99,6 +99,13 @@ fn read_record(index: usize, record: &RawValue, settings: &TriggerSettings) -> D
         })
         .map_err(|refusal| refusal.within(&outer));
     Delivery { message_id, wakes }
+}
+
+fn read_message_id(place: &Place<'_>) -> Result<String, Refusal> {
+    let id = place.text()?;
+    let is_valid = (1..=MESSAGE_ID_BYTES_MAX).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_valid { Ok(id.to_owned()) } else { Err(place.invalid("give 1 to 100 of a-z A-Z 0-9 - _")) }
 }
 
 fn read_notification(envelope: &Place<'_>, settings: &TriggerSettings) -> Result<Vec<Wake>, Refusal> {
@@ -164,6 +171,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
     }
 }
 
+/// The length of an id in SQS; its own are UUIDs.
+const MESSAGE_ID_BYTES_MAX: usize = 100;
 const RECORDS: &str = "Records";
 /// Lambda's limit of an event.
 const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;

@@ -14,10 +14,12 @@
 //!
 //! One batch is in hand at a time, so at most ten messages are in flight.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use thiserror::Error;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +65,7 @@ impl WakePoller {
                 biased;
                 () = stop.cancelled() => return PollEnd::Stopped,
                 () = wakes.closed() => return PollEnd::NoListener,
-                received = self.queue.receive(BATCH_MAX, RECEIVE_WAIT, HIDDEN) => received,
+                received = answer_in(RECEIVE_MAX, self.queue.receive(BATCH_MAX, RECEIVE_WAIT, HIDDEN)) => received,
             };
             let pause = match received {
                 Ok(messages) if messages.is_empty() => EMPTY_PAUSE.saturating_sub(asked_at.elapsed()),
@@ -170,19 +172,13 @@ impl WakePoller {
 
     /// Deletes what is done and gives back what is not.
     async fn settle(&self, done: &[Receipt], left: &[Receipt]) {
-        let settled = async {
-            self.delete(done).await;
-            self.hide(left, Duration::ZERO).await;
-        };
-        if tokio::time::timeout(SETTLE_MAX, settled).await.is_err() {
-            self.tally.count_queue_failure();
-            tracing::warn!("the queue does not answer; its messages come again");
-        }
+        self.delete(done).await;
+        self.hide(left, Duration::ZERO).await;
     }
 
     async fn delete(&self, receipts: &[Receipt]) {
         if !receipts.is_empty()
-            && let Err(error) = self.queue.delete(receipts).await
+            && let Err(error) = answer_in(CALL_MAX, self.queue.delete(receipts)).await
         {
             self.tally.count_queue_failure();
             tracing::warn!(%error, "messages stay in the queue and come again");
@@ -191,7 +187,7 @@ impl WakePoller {
 
     async fn hide(&self, receipts: &[Receipt], hidden: Duration) {
         if !receipts.is_empty()
-            && let Err(error) = self.queue.hide(receipts, hidden).await
+            && let Err(error) = answer_in(CALL_MAX, self.queue.hide(receipts, hidden)).await
         {
             self.tally.count_queue_failure();
             tracing::debug!(%error, "messages come again at their former time");
@@ -207,7 +203,7 @@ impl WakePoller {
     }
 
     /// Counts a failure and tells how long to wait. Warnings become rarer: once per doubling of the count.
-    fn note_failure(&mut self, error: &QueueError) -> Duration {
+    fn note_failure(&mut self, error: &CallError) -> Duration {
         self.tally.count_queue_failure();
         self.failures = self.failures.saturating_add(1);
         if self.failures.is_power_of_two() {
@@ -221,6 +217,25 @@ impl WakePoller {
 struct Held<'a> {
     done: &'a mut Vec<Receipt>,
     left: &'a [Receipt],
+}
+
+/// A call of the queue that failed, or did not answer.
+#[derive(Debug, Error)]
+enum CallError {
+    #[error(transparent)]
+    Failed(#[from] QueueError),
+    #[error("the queue did not answer within {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+async fn answer_in<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::Silent(limit)),
+    }
 }
 
 fn pauses() -> ExponentialBuilder {
@@ -243,13 +258,15 @@ const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The reconciler polls by itself at least every five minutes; alarms may be late by a fifth of that.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// How long a batch may take to be deleted or given back.
-const SETTLE_MAX: Duration = Duration::from_secs(10);
+/// The wait, and as much as the call may take besides, repetitions included.
+const RECEIVE_MAX: Duration = Duration::from_secs(60);
+/// A call that deletes or hides takes milliseconds; a stop waits for two of them at most.
+const CALL_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use async_trait::async_trait;
     use serde_json::json;
@@ -281,7 +298,8 @@ mod tests {
         }
 
         fn count(&self, name: &str) -> u64 {
-            let counters = self.tally.counters().filter(|counter| counter.name.ends_with(name));
+            let name = format!("autoscaler_trigger_{name}");
+            let counters = self.tally.counters().filter(|counter| counter.name == name);
             counters.map(|counter| counter.value).sum()
         }
 
@@ -298,9 +316,16 @@ mod tests {
         failing_deletes: AtomicU32,
         receives: AtomicU32,
         ignores_wait: bool,
+        is_silent: AtomicBool,
     }
 
     impl FlakyQueue {
+        async fn answers(&self) {
+            if self.is_silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        }
+
         fn fails(left: &AtomicU32, call: &'static str) -> Result<(), QueueError> {
             let take = |count: u32| count.checked_sub(1);
             match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
@@ -319,17 +344,20 @@ mod tests {
             hidden: Duration,
         ) -> Result<Vec<QueueMessage>, QueueError> {
             self.receives.fetch_add(1, Ordering::Relaxed);
+            self.answers().await;
             Self::fails(&self.failing_receives, "ReceiveMessage")?;
             let wait = if self.ignores_wait { Duration::ZERO } else { wait };
             self.inner.receive(count_max, wait, hidden).await
         }
 
         async fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError> {
+            self.answers().await;
             Self::fails(&self.failing_deletes, "DeleteMessageBatch")?;
             self.inner.delete(receipts).await
         }
 
         async fn hide(&self, receipts: &[Receipt], hidden: Duration) -> Result<(), QueueError> {
+            self.answers().await;
             self.inner.hide(receipts, hidden).await
         }
     }
@@ -363,7 +391,8 @@ mod tests {
         bench.queue.inner.drained().await;
         assert_eq!(bench.tally.refused(RefusalKind::NotJson), 1);
         let counts = ["messages_total", "wakes_total", "queue_failures_total"].map(|name| bench.count(name));
-        assert_eq!(counts, [4 + 1 + 1, 2, 0], "4 messages, of which 1 refused and 1 repeated");
+        assert_eq!(counts, [4, 2, 0]);
+        assert_eq!(bench.count("repeated_messages_total"), 1);
         assert_eq!(bench.stop().await, PollEnd::Stopped);
         assert!(wakes.recv().await.is_none(), "nothing was handed over twice");
     }
@@ -444,6 +473,27 @@ mod tests {
         let asked_at = Instant::now();
         assert_eq!(bench.stop().await, PollEnd::Stopped);
         assert_eq!(asked_at.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_falls_silent_holds_up_nothing_for_ever() {
+        let (bench, _wakes) = Bench::start(1);
+        for second in 0..3 {
+            bench.queue.inner.send(alarm("clicks", second));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        bench.queue.is_silent.store(true, Ordering::Relaxed);
+        let asked_at = Instant::now();
+        assert_eq!(bench.stop().await, PollEnd::Stopped);
+        assert_eq!(asked_at.elapsed(), CALL_MAX, "the messages could not be given back");
+
+        let queue = FlakyQueue { is_silent: true.into(), ..FlakyQueue::default() };
+        let (bench, mut wakes) = Bench::start_on(queue, 1);
+        tokio::time::sleep(RECEIVE_MAX).await;
+        bench.queue.is_silent.store(false, Ordering::Relaxed);
+        bench.queue.inner.send(alarm("clicks", 1));
+        assert_eq!(name(wakes.recv().await), "clicks");
+        assert_eq!(bench.count("queue_failures_total"), 1);
     }
 
     #[tokio::test(start_paused = true)]

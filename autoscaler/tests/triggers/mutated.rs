@@ -22,6 +22,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
         Ok(deliveries) => {
             for delivery in deliveries {
                 check_wakes(&delivery.wakes)?;
+                prop_assert!(delivery.message_id.is_none_or(|id| is_one_line(&id, 100)));
             }
         }
     }
