@@ -1,7 +1,8 @@
-//! Serves the local Kinesis, DynamoDB and S3 until Ctrl-C.
+//! Serves all local services until Ctrl-C.
 //!
 //! ```text
-//! cargo run -p leasehold-local --example serve -- 4566 [--limits aws] [--iterator-ttl SECONDS] [--data DIR] [--keep]
+//! cargo run -p leasehold-local --example serve -- 4566 [--limits aws] [--iterator-ttl SECONDS] [--time-scale FACTOR]
+//!     [--alarm-events QUEUE] [--data DIR] [--keep]
 //! ```
 //!
 //! `--keep` keeps streams and tables in files below the data folder. Without `--data` the folder is `leasehold-data`.
@@ -36,6 +37,8 @@ fn settings(mut arguments: impl Iterator<Item = String>) -> Result<LocalSettings
                 }
             }
             "--iterator-ttl" => settings.iterator_ttl = Duration::from_secs(value()?.parse()?),
+            "--time-scale" => settings.time_scale = value()?.parse()?,
+            "--alarm-events" => settings.alarm_events_queue = Some(value()?),
             "--data" => settings.data_dir = PathBuf::from(value()?),
             "--keep" => keep = true,
             port => {

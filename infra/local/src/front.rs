@@ -7,10 +7,11 @@
 //!                                      GraniteService….*   ──▶ CloudWatch
 //!                                      AmazonSQS.*         ──▶ SQS
 //!                                      any other target    ──▶ 400
-//!                                      none                ──▶ S3, path style, except
-//!                                        rpc-v2-cbor        ──▶ CloudWatch
-//!                                        a form sent to /   ──▶ SNS
+//!                                      none:
+//!                                        rpc-v2-cbor          ──▶ CloudWatch
+//!                                        form sent to /       ──▶ SNS
 //!                                        /_leasehold/throttle ──▶ the knob
+//!                                        anything else        ──▶ S3, path style
 //! ```
 //!
 //! The services know nothing of each other. Signatures are not checked: whoever reaches the loopback address may do

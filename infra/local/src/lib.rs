@@ -5,21 +5,28 @@
 //!
 //! ```text
 //!                          ┌──────────────── thread and runtime of its own ────────────────┐
-//!  AWS SDK, CLI ── HTTP ──▶│ front ─┬─▶ kinesis   wire codec ─▶ kinesis_model (pure)       │
-//!            127.0.0.1     │        ├─▶ dynamodb  dispatch   ─▶ dynoxide over SQLite       │
-//!                          │        ├─▶ s3        s3s        ─▶ plain files, <data>/s3     │
-//!                          │        ├─▶ cloudwatch metrics of the model, alarms on its clock │
-//!                          │        └─▶ notify     rustack     ─▶ topics and queues       │
-//!                          └────────────────────────────────────────────────────────────────┘
+//!  AWS SDK, CLI ── HTTP ──▶│ front ─┬─▶ kinesis     wire codec ─▶ kinesis_model (pure)      │
+//!            127.0.0.1     │        ├─▶ dynamodb    dispatch   ─▶ dynoxide over SQLite      │
+//!                          │        ├─▶ s3          s3s        ─▶ plain files, <data>/s3    │
+//!                          │        ├─▶ cloudwatch  metrics of the model, alarms ─┐         │
+//!                          │        └─▶ notify      rustack: topics and queues ◀──┘         │
+//!                          └───────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Not for production and not a security boundary: signatures are ignored. Only the loopback address is bound, and
 //! requests that a web page of another site could have caused are refused.
 //!
+//! [`LocalSettings::time_scale`] shows hours in minutes: the control plane, quotas, retention, metrics and alarms go by one
+//! [`Clock`] that runs so many times as fast. Programs do not run faster, so what a shard grants, and how long an iterator
+//! or a message in flight lives, stays as it is per second of theirs; each record stands for `time_scale` records in the
+//! metrics. So 1 MB/s fills a shard as it does at AWS, and CloudWatch says so. Only what a program takes for itself looks
+//! longer on that clock: at 60, a reader that is a second behind lags a minute, and a lease that expires in ten seconds is
+//! ten minutes without an owner.
+//!
 //! On request DynamoDB throttles for a while, so that its clients can be tried: `PUT /_leasehold/throttle` with
 //! `{"share": 0.5, "seconds": 20}`.
 //!
-//! Not offered: IAM, KMS, versions of objects, access control lists, DynamoDB streams and backups.
+//! Not offered: IAM, KMS, Lambda, EventBridge (but see [`LocalSettings::alarm_events_queue`]), versions of objects, access control lists, DynamoDB streams and backups.
 
 mod clock;
 mod cloudwatch;

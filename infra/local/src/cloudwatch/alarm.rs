@@ -13,7 +13,7 @@ use kinesis_model::EpochMillis;
 use super::evaluate::{Comparison, Missing, Rule, State};
 use super::input::{Metric, MetricDataQuery, MetricStat, PutMetricAlarmInput};
 use super::protocol::{Refusal, RefusalKind};
-use super::query::{Queries, View};
+use super::query::{Queries, View, check_period};
 use super::reason;
 
 /// An alarm and its state.
@@ -167,8 +167,10 @@ impl Watch {
                 "alarm {name}: a state has {ACTIONS_MAX} actions at most"
             )));
         }
-        let (queries, watched, period) =
+        let (queries, watched, period_seconds) =
             if definition.metrics.is_empty() { single(definition)? } else { several(definition)? };
+        check_period(period_seconds)?;
+        let period = Duration::from_secs(u64::from(period_seconds));
         let rule = rule(definition)?;
         let span = period * u32::try_from(rule.periods).unwrap_or(u32::MAX);
         let span_max = if period < Duration::from_secs(3600) { DAY } else { DAY * 7 };
@@ -200,7 +202,8 @@ impl Watch {
     }
 }
 
-type Watched = (Vec<MetricDataQuery>, String, Duration);
+/// Queries, which of them is compared, and the period of them all in seconds.
+type Watched = (Vec<MetricDataQuery>, String, u32);
 
 /// An alarm on one metric, as the query that an alarm on several would have.
 fn single(definition: &PutMetricAlarmInput) -> Result<Watched, Refusal> {
@@ -233,7 +236,7 @@ fn single(definition: &PutMetricAlarmInput) -> Result<Watched, Refusal> {
         return_data: Some(true),
         period: None,
     };
-    Ok((vec![query], SINGLE_ID.to_owned(), Duration::from_secs(u64::from(*period))))
+    Ok((vec![query], SINGLE_ID.to_owned(), *period))
 }
 
 fn several(definition: &PutMetricAlarmInput) -> Result<Watched, Refusal> {
@@ -257,7 +260,7 @@ fn several(definition: &PutMetricAlarmInput) -> Result<Watched, Refusal> {
     let [period] = periods[..] else {
         return Err(Refusal::validation(format!("alarm {alarm_name}: its metrics have different periods")));
     };
-    Ok((metrics.clone(), watched.id.clone(), Duration::from_secs(u64::from(period))))
+    Ok((metrics.clone(), watched.id.clone(), period))
 }
 
 fn rule(definition: &PutMetricAlarmInput) -> Result<Rule, Refusal> {

@@ -259,3 +259,6 @@ impl Call<'_> {
 struct Nothing {}
 
 const MINUTE_MILLIS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests;

@@ -49,16 +49,19 @@ impl Page {
         let Some(token) = token else {
             return Ok(Self { now, query: 0, point: 0 });
         };
-        let mut numbers = token.split('.').map(str::parse::<u64>);
-        let small = |number: u64| usize::try_from(number).ok();
-        let page = match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(now)), Some(Ok(query)), Some(Ok(point)), None) => small(query)
-                .zip(small(point))
-                .map(|(query, point)| Self { now: EpochMillis(now), query, point }),
-            _ => None,
-        };
-        page.ok_or_else(|| {
-            Refusal::new(RefusalKind::InvalidNextToken, format!("{token:?} is not a token of a page"))
+        let page = Self::parse(token).filter(|page| page.now <= now);
+        let foreign =
+            || Refusal::new(RefusalKind::InvalidNextToken, format!("{token:?} is not a token of a page"));
+        page.ok_or_else(foreign)
+    }
+
+    fn parse(token: &str) -> Option<Self> {
+        let (begun, place) = token.split_once('.')?;
+        let (query, point) = place.split_once('.')?;
+        Some(Self {
+            now: EpochMillis(begun.parse().ok()?),
+            query: query.parse().ok()?,
+            point: point.parse().ok()?,
         })
     }
 
@@ -280,8 +283,9 @@ mod tests {
         let first = Page::of(None, now).expect("no token");
         assert_eq!(first, Page { now, query: 0, point: 0 });
         let later = Page { query: 3, point: 17, ..first };
-        assert_eq!(Page::of(Some(&later.token()), EpochMillis(0)), Ok(later));
-        for token in ["", "1.2", "1.2.3.4", "1.x.3", "-1.0.0"] {
+        assert_eq!(Page::of(Some(&later.token()), now), Ok(later));
+        let to_come = Page { now: EpochMillis(now.0 + 1), ..later };
+        for token in ["", "1.2", "1.2.3.4", "1.x.3", "-1.0.0", &to_come.token()] {
             assert!(Page::of(Some(token), now).is_err(), "{token}");
         }
     }

@@ -9,6 +9,7 @@ mod kinesis_restart;
 mod notify;
 mod s3;
 mod throttle;
+mod time_scale;
 
 use std::time::Duration;
 

@@ -194,6 +194,7 @@ fn what_can_never_work_is_refused_when_it_is_put() {
         (single(json!({"EvaluationPeriods": 0})), "0 of 0 periods"),
         (single(json!({"EvaluationPeriods": 2000})), "long together"),
         (single(json!({"Period": 10})), "multiple of 60"),
+        (single(json!({"Period": 0, "EvaluationPeriods": u32::MAX})), "multiple of 60"),
         (single(json!({"ExtendedStatistic": "p99"})), "p99"),
         (single(json!({"TreatMissingData": "zero"})), "zero"),
         (single(json!({"ComparisonOperator": "LessThanLowerThreshold"})), "LessThanLowerThreshold"),
