@@ -97,6 +97,7 @@ impl Withheld {
             Self::Backoff => "Kinesis refused a call a moment ago",
             Self::Quota => "the quota of UpdateShardCount calls is used up",
             Self::Unsound(Unsound::StepTooGreat) => "more than double or less than half",
+            Self::Unsound(Unsound::Sliver) => "a split that leaves a shard of a single key",
             Self::Unsound(Unsound::StrayStep) => "a step that does not lead to the target",
             Self::Leaving => "the controller is being shut down",
         }
@@ -116,13 +117,24 @@ pub enum CallResult {
     Unknown,
 }
 
+/// Utilisation of the shards of a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Utilisation {
+    /// Of the emptiest shard.
+    pub least: f64,
+    /// Of all shards together.
+    pub mean: f64,
+    /// Of the fullest shard.
+    pub greatest: f64,
+}
+
 /// How a stream is, after a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vitals {
     /// Open shards.
     pub shards: u32,
-    /// Utilisation of the fullest shard, as the planner sees it.
-    pub utilisation: Option<f64>,
+    /// Utilisation of its shards, as the planner sees it; 1 is the limit.
+    pub utilisation: Option<Utilisation>,
     /// Part of all records that was refused in the newest known minute.
     pub throttle_ratio: Option<f64>,
     /// Calls of `UpdateShardCount` that are left of the 10 of a day.

@@ -59,6 +59,8 @@ pub enum Unsound {
     StepTooGreat,
     /// A step that does not lead from the layout to the plan's target.
     StrayStep,
+    /// A split that leaves a child of a single key, which Kinesis refuses.
+    Sliver,
 }
 
 /// The next move of a plan at this layout; none if there is nothing left to do.
@@ -68,6 +70,17 @@ pub enum Unsound {
 /// # Errors
 /// [`Unsound`] if Kinesis would refuse the move, or it leads elsewhere.
 pub(super) fn next_move(plan: &Plan, layout: &Boundaries) -> Result<Option<Move>, Unsound> {
+    let change = first_open_move(plan, layout)?;
+    if let Some(Move::Step(Step::Split { at })) = change {
+        let range = layout.ranges().nth(layout.index_of(at)).expect("every key lies in a range");
+        if at.0 - range.start().0 < 2 || at >= range.end() {
+            return Err(Unsound::Sliver);
+        }
+    }
+    Ok(change)
+}
+
+fn first_open_move(plan: &Plan, layout: &Boundaries) -> Result<Option<Move>, Unsound> {
     match &plan.action {
         Action::Nothing => Ok(None),
         Action::Scale { target } => {
@@ -189,6 +202,10 @@ mod tests {
         assert_eq!(scale(8), Ok(Some(Move::Scale { target: 8 })));
         let stray = Action::Reshape { target: four.clone(), steps: vec![Step::Split { at: HashKey(7) }] };
         assert_eq!(next_move(&plan(stray), &four), Err(Unsound::StrayStep));
+        for at in [HashKey(1), HashKey(u128::MAX)] {
+            let action = Action::Reshape { target: Boundaries::new([at]), steps: vec![Step::Split { at }] };
+            assert_eq!(next_move(&plan(action), &Boundaries::uniform(1)), Err(Unsound::Sliver));
+        }
     }
 
     #[test]
