@@ -19,6 +19,8 @@
 //! - [`trigger`] reads alarms by every route of CloudWatch, and makes of each a look at a stream or a refusal.
 
 pub mod alarms;
+#[cfg(feature = "aws")]
+pub mod aws;
 mod plan;
 mod policy;
 pub mod reconcile;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`Controller`] decides and waits without IO, so that the same code runs in production and under faults by the hundred
-//! thousand. The rules that it keeps:
+//! thousand; [`Reconciler`] gives it clocks and ports. The rules that it keeps:
 //!
 //! - **Level-triggered.** What to do follows from what is seen now. A lost, late or repeated alarm changes nothing but when.
 //! - **Written down first.** An intent precedes its call. A call of unknown outcome counts as used, and the layout tells
@@ -26,6 +26,8 @@ mod journal;
 mod judge;
 mod message;
 mod pace;
+mod port;
+mod reconciler;
 mod settings;
 mod tenure;
 
@@ -34,8 +36,10 @@ pub use audit::{
 };
 pub use controller::{Controller, Planner};
 pub use effect::{Effect, Reading, Trial, Verdict};
-pub use event::{CallResult, Event, Vitals, Withheld};
+pub use event::{CallResult, Event, Utilisation, Vitals, Withheld};
 pub use journal::{DecisionId, Intent, Journal, JournalProblem, Settled};
 pub use judge::{Fingerprint, Move, Unsound};
 pub use message::{Call, CallReply, Look, Moment, Refusal, Reply, Request, RequestId, Row, RowWrite};
+pub use port::{Gauges, MemoryRowStore, Observer, PortError, RowStore, RowWritten, ShardControl};
+pub use reconciler::{Ports, Reconciler, RunFor};
 pub use settings::{InvalidReconcileSetting, ReconcileSettings};

@@ -7,16 +7,16 @@ use kcl_core::Millis;
 use super::{Controller, Next, Phase, PlannedCall, Planner, Work};
 use crate::reconcile::audit::{AuditEntry, AuditPlan};
 use crate::reconcile::effect::Reading;
-use crate::reconcile::event::{CallResult, Event, Withheld};
+use crate::reconcile::event::{CallResult, Event, Utilisation, Withheld};
 use crate::reconcile::journal::{DecisionId, Intent, Settled};
 use crate::reconcile::judge::{Move, call_for, next_move, touched};
 use crate::reconcile::message::{Call, CallReply, Moment, Refusal};
 use crate::reconcile::pace;
-use crate::{Action, EpochMillis, LedgerCall, Observation, Origin, Plan, StreamState};
+use crate::{Action, EpochMillis, LedgerCall, LoadMap, Observation, Origin, Plan, Step, StreamState};
 
 impl<P: Planner> Controller<P> {
     /// Asks the planner, and begins its move. Answers the utilisation that the planner sees.
-    pub(super) fn decide(&mut self, observation: &Observation, now: Moment) -> Option<f64> {
+    pub(super) fn decide(&mut self, observation: &Observation, now: Moment) -> Option<Utilisation> {
         let lead = self.lead.as_mut()?;
         lead.journal.decisions += 1;
         let decision = DecisionId { term: lead.journal.term, number: lead.journal.decisions };
@@ -44,7 +44,7 @@ impl<P: Planner> Controller<P> {
                 lead.rest(pause, &self.settings, now);
             }
         }
-        plan.decision.utilisation.map(|(before, _)| before)
+        utilisation(&plan, observation)
     }
 
     /// The plan's next move and its call, if it may be carried out.
@@ -205,12 +205,8 @@ impl<P: Planner> Controller<P> {
                 Move::Scale { target } => {
                     Next::AccountRoom { shards_wanted: target.saturating_sub(shards), is_scale: true }
                 }
-                Move::Step(crate::Step::Split { .. }) => {
-                    Next::AccountRoom { shards_wanted: 1, is_scale: false }
-                }
-                Move::Step(crate::Step::Merge { .. }) => {
-                    Next::Rest(lead.back_off(RATE_PAUSE, RATE_PAUSE_MAX, now))
-                }
+                Move::Step(Step::Split { .. }) => Next::AccountRoom { shards_wanted: 1, is_scale: false },
+                Move::Step(Step::Merge { .. }) => Next::Rest(lead.back_off(RATE_PAUSE, RATE_PAUSE_MAX, now)),
             },
         }
     }
@@ -257,6 +253,17 @@ impl super::Lead {
     fn backoff_left(&self, now: Moment) -> Duration {
         self.backoff.until.since(now.steady).into()
     }
+}
+
+/// What the plan's demand means for the shards as they are.
+fn utilisation(plan: &Plan, observation: &Observation) -> Option<Utilisation> {
+    let (greatest, _) = plan.decision.utilisation?;
+    let demand = plan.decision.demand_shards?;
+    let even = LoadMap::even();
+    let map = observation.load_map.as_ref().unwrap_or(&even);
+    let shares = map.shares(&observation.layout.boundaries());
+    let least = shares.into_iter().fold(1.0, f64::min) * demand;
+    Some(Utilisation { least, mean: demand / f64::from(observation.layout.count()), greatest })
 }
 
 /// After a call that came too fast: Kinesis counts them by the second.

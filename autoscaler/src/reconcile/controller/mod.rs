@@ -303,6 +303,12 @@ impl<P: Planner> Controller<P> {
         self.lead.is_some() && self.tenure.holds(now)
     }
 
+    /// Whether it leads and waits for the time of its next look.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.lead.as_ref().is_some_and(|lead| matches!(lead.phase, Phase::Resting))
+    }
+
     /// Whether nothing more will happen, after [`Controller::handle_shutdown`].
     #[must_use]
     pub const fn is_finished(&self) -> bool {
