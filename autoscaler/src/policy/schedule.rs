@@ -29,7 +29,7 @@ pub struct WeeklySpan {
 }
 
 impl WeeklySpan {
-    /// Whether `now` lies in the span. Never in a zone that does not exist; [`WeeklySpan::problem`] finds that first.
+    /// Whether `now` lies in the span. Never in a zone that does not exist; [`Policy::validate`](crate::Policy::validate) finds that first.
     #[must_use]
     pub fn contains(&self, now: EpochMillis) -> bool {
         let Some(local) = self.local(now) else { return false };

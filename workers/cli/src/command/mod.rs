@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod autoscale;
 mod config;
 mod init;
 mod leases;
@@ -14,6 +15,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use workers::{PipelineSettings, ResolvedSettings};
 
+pub(crate) use autoscale::autoscale;
 pub(crate) use config::config;
 pub(crate) use init::init;
 pub(crate) use leases::leases;
