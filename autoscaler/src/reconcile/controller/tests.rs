@@ -224,6 +224,11 @@ fn an_unknown_outcome_counts_as_used_whether_or_not_it_happened() {
     bench.run(120);
     assert!(bench.events.iter().any(|event| matches!(event, Event::DidNotHappen { .. })));
     assert_eq!(bench.boundaries.count(), 8, "and then it is decided anew");
+    let counted = bench.ledger().calls().next().expect("counted").at;
+    assert!(
+        counted >= EpochMillis(1_800_000_050_000),
+        "it may have come as late as it was waited for: {counted}"
+    );
     assert_eq!(bench.ledger().calls_used(bench.now.epoch), 2);
 }
 
