@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use autoscaler::reconcile::{Controller, Moment, ReconcileSettings, Reply, RequestId};
+use autoscaler::reconcile::{Controller, Moment, ReconcileSettings, Reply, Request, RequestId};
 use autoscaler::{Action, Constraint, Decision, EpochMillis, Ledger, Observation, Plan, Policy, StreamState};
 use kcl_core::{Millis, WorkerId};
 
@@ -89,6 +89,16 @@ impl Process {
         let elapsed = u128::from(steady.0.saturating_sub(self.steady_zero));
         let world = (elapsed * 1_000_000).div_ceil(1_000_000 + u128::from(self.rate_ppm));
         u64::try_from(world).unwrap_or(u64::MAX).max(now)
+    }
+}
+
+/// A request as the history names it.
+pub(crate) fn brief(request: &Request) -> String {
+    match request {
+        Request::WriteRow(write) if write.journal.is_some() => "a write of the journal".to_owned(),
+        Request::WriteRow(_) => "a beat".to_owned(),
+        Request::Call { call, .. } => call.to_string(),
+        Request::ReadRow | Request::Look | Request::Observe | Request::AccountRoom => format!("{request:?}"),
     }
 }
 
