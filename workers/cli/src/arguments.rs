@@ -320,13 +320,15 @@ Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found,
 4 lease table of somebody else, 5 service not reachable.";
 
 const SIMULATE_EXAMPLES: &str = "Examples:
-  leasehold autoscale simulate                           the suite: 11 families × 5 seeds, a fortnight each
-  leasehold autoscale simulate --trace requests.csv      your own traffic
-  leasehold autoscale policy > policy.toml && leasehold autoscale simulate --policy policy.toml
+  leasehold autoscale simulate                      eleven families, five seeds, a fortnight each
+  leasehold autoscale simulate --trace requests.csv          your own traffic
+  leasehold autoscale policy > policy.toml                   a policy to change and try:
+  leasehold autoscale simulate --policy policy.toml
 
-Columns: minutes a day in which records were refused; records lost; shard-hours over those of an ideal that
-knows the future, and over one that reacts at once; UpdateShardCount calls in 24 hours; calls refused;
-moves undone within the hour; shards created for each doubling or halving that lasted.";
+Columns: minutes a day in which records were refused; records lost; shard-hours over
+those of an ideal that knows the future, and of one that reacts at once;
+UpdateShardCount calls in 24 hours; calls refused; moves undone within the hour;
+shards created for each doubling or halving that lasted.";
 
 const SERVICES_HELP: &str = r#"To see workers while their lease table throttles, let DynamoDB refuse a part of all calls:
   curl -X PUT localhost:4566/_leasehold/throttle -d '{"share": 0.5, "seconds": 20}'
