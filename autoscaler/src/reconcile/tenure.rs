@@ -34,6 +34,9 @@ pub(super) struct Tenure {
     retry_at: Millis,
     /// Writes whose replies were lost: each may still be applied.
     unsettled: Vec<Attempt>,
+    /// The write that the controller waits for. A beat of which nothing was known may be applied in its place: the version
+    /// that it was conditional on is gone then, and it is sent again.
+    awaited: Option<(Kind, Option<String>)>,
     is_leaving: bool,
 }
 
@@ -112,6 +115,7 @@ impl Tenure {
             slot: Slot::Free,
             retry_at: Millis(0),
             unsettled: Vec::new(),
+            awaited: None,
             is_leaving: false,
         }
     }
@@ -193,6 +197,7 @@ impl Tenure {
 
     /// Writes the journal; answered by [`Turn::Committed`] or [`Turn::Lost`]. The slot must be free.
     pub(super) fn commit(&mut self, journal: String) {
+        self.awaited = Some((Kind::Commit, Some(journal.clone())));
         self.write_held(Kind::Commit, Some(journal));
     }
 
@@ -200,6 +205,7 @@ impl Tenure {
     pub(super) fn release(&mut self) {
         self.is_leaving = true;
         if matches!(self.standing, Standing::Holding { .. }) {
+            self.awaited = Some((Kind::Release, None));
             self.write_held(Kind::Release, None);
         } else {
             self.standing = Standing::Gone;
@@ -359,8 +365,16 @@ impl Tenure {
         self.standing = Standing::Holding { version: attempt.version, deadline, beat_at };
         match attempt.kind {
             Kind::Take => Turn::Taken,
-            Kind::Commit => Turn::Committed,
-            Kind::Beat | Kind::Release => Turn::Same,
+            Kind::Commit => {
+                self.awaited = None;
+                Turn::Committed
+            }
+            Kind::Beat | Kind::Release => {
+                if let Some((kind, journal)) = self.awaited.clone() {
+                    self.write_held(kind, journal);
+                }
+                Turn::Same
+            }
         }
     }
 
@@ -407,6 +421,7 @@ impl Tenure {
         let was_holding = matches!(self.standing, Standing::Holding { .. });
         self.slot = Slot::Free;
         self.unsettled.clear();
+        self.awaited = None;
         if self.is_leaving {
             self.standing = Standing::Gone;
             return Turn::Released;
@@ -499,6 +514,36 @@ mod tests {
         assert_eq!(late.apply(&mut row), Ok(()));
         assert_eq!(call(&mut holder, &mut row, Millis(10_007)), Turn::Committed);
         assert_eq!(row.map(|row| row.journal), Some("second".to_owned()));
+    }
+
+    #[test]
+    fn a_late_beat_does_not_take_the_place_of_a_commit() {
+        for is_commit_lost in [false, true] {
+            let mut row = None;
+            let mut holder = holding("a", 1, &mut row, Millis(0));
+            let Some(Request::WriteRow(late)) = holder.poll_request(Millis(20_000)) else {
+                panic!("a beat is due")
+            };
+            holder.handle_unknown(Millis(30_000));
+            assert_eq!(call(&mut holder, &mut row, Millis(30_001)), Turn::Same, "not applied yet");
+            assert!(holder.poll_request(Millis(30_002)).is_some(), "the beat again");
+            assert_eq!(holder.handle_failed(Millis(30_003)), Turn::Same);
+            holder.commit("second".to_owned());
+            let Some(Request::WriteRow(commit)) = holder.poll_request(Millis(30_004)) else {
+                panic!("a write is due")
+            };
+            assert_eq!(late.apply(&mut row), Ok(()));
+            let current = commit.apply(&mut row).expect_err("conditional on the version before the beat");
+            let turn = if is_commit_lost {
+                holder.handle_unknown(Millis(40_000));
+                call(&mut holder, &mut row, Millis(40_001))
+            } else {
+                holder.handle_refused(current, Millis(30_005))
+            };
+            assert_eq!(turn, Turn::Same);
+            assert_eq!(call(&mut holder, &mut row, Millis(40_002)), Turn::Committed);
+            assert_eq!(row.map(|row| row.journal), Some("second".to_owned()));
+        }
     }
 
     #[test]
