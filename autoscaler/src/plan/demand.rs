@@ -27,7 +27,15 @@ pub(super) struct Demand {
 
 impl Demand {
     /// The demand that `observation` shows, if any reading is young enough.
-    pub(super) fn of(observation: &Observation, policy: &Policy, now: EpochMillis) -> Option<Self> {
+    ///
+    /// A minute in which records were rejected was too much for its layout, whatever its mean says: for the peak it counts as
+    /// much as the present layout carries (`capacity`, in shards).
+    pub(super) fn of(
+        observation: &Observation,
+        capacity: f64,
+        policy: &Policy,
+        now: EpochMillis,
+    ) -> Option<Self> {
         let readers = polling_readers(observation);
         let evidence = minutes(policy.grow_evidence);
         let mut recent = Vec::with_capacity(evidence);
@@ -49,7 +57,8 @@ impl Demand {
                 recent.push(shards);
             }
             known += 1;
-            peak = peak.max(shards);
+            let is_crowded = (REJECTED_SHARE_NOTICED..HIDDEN_SHARE_MAX).contains(&rejected_share_of(minute));
+            peak = peak.max(if is_crowded { capacity.clamp(shards, shards * HIDDEN_MAX) } else { shards });
         }
         let rejected_share = rejected_share?;
         let agreed = recent.iter().take(2).copied().fold(f64::INFINITY, f64::min);
@@ -112,6 +121,10 @@ const READING_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 const TRIES_OF_A_RECORD: f64 = 3.0;
 /// Fewer rejections than one record in a thousand are what retries are for.
 const REJECTED_SHARE_NOTICED: f64 = 0.001;
+/// How much more than its mean a minute may hide, in its busiest second or in one shard.
+const HIDDEN_MAX: f64 = 1.4;
+/// Greater rejections show in the mean.
+const HIDDEN_SHARE_MAX: f64 = 0.1;
 /// Rejections that are retries of retries would make demand unbounded; what is asked for is at most this many times what
 /// was accepted. Two doublings, which take long enough for better readings.
 const OFFERED_PER_ACCEPTED_MAX: f64 = 4.0;
@@ -155,7 +168,8 @@ mod tests {
     #[test]
     fn one_wrong_reading_is_no_demand_and_two_are() {
         let mut seen = observation(4, &[1.0, 1.0, 1.0, 9.0]);
-        let demand = |seen: &Observation| Demand::of(seen, &Policy::default(), seen_at(seen)).expect("known");
+        let demand =
+            |seen: &Observation| Demand::of(seen, 4.0, &Policy::default(), seen_at(seen)).expect("known");
         assert!((demand(&seen).now - 1.0).abs() < 1e-9);
         assert!((demand(&seen).recent_max - 9.0).abs() < 1e-9);
         seen = observation(4, &[1.0, 1.0, 9.0, 9.0]);
@@ -167,13 +181,13 @@ mod tests {
         let policy = Policy::default();
         let seen = steady(4, 2.0);
         let now = seen_at(&seen);
-        assert_eq!(Demand::of(&seen, &policy, now).and_then(|demand| demand.peak), Some(2.0));
-        assert_eq!(Demand::of(&seen, &policy, now.after(Duration::from_secs(601))), None);
+        assert_eq!(Demand::of(&seen, 4.0, &policy, now).and_then(|demand| demand.peak), Some(2.0));
+        assert_eq!(Demand::of(&seen, 4.0, &policy, now.after(Duration::from_secs(601))), None);
         let mut gap = seen;
         for minute in gap.minutes.iter_mut().skip(30).take(10) {
             *minute = Minute { start: minute.start, ..Minute::default() };
         }
-        let demand = Demand::of(&gap, &policy, now).expect("the last minutes are known");
+        let demand = Demand::of(&gap, 4.0, &policy, now).expect("the last minutes are known");
         assert_eq!(demand.peak, None);
     }
 }

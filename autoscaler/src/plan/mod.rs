@@ -35,21 +35,16 @@ use crate::{ApplicationLag, Boundaries, EpochMillis, LoadMap, Observation, Polic
 /// or a bound forbids it; the decision then names what bound it and what would have been done otherwise.
 #[must_use]
 pub fn plan(observation: &Observation, ledger: &Ledger, policy: &Policy, now: EpochMillis) -> Plan {
-    let Some(demand) = Demand::of(observation, policy, now) else {
+    let even = LoadMap::even();
+    let map = observation.load_map.as_ref().unwrap_or(&even);
+    let capacity = 1.0 / map.greatest_share(&observation.layout.boundaries());
+    let Some(demand) = Demand::of(observation, capacity, policy, now) else {
         return Plan::unknown(
             observation,
             "a reading of IncomingBytes or IncomingRecords of the last 10 minutes",
         );
     };
-    let even = LoadMap::even();
-    let situation = Situation {
-        observation,
-        ledger,
-        policy,
-        now,
-        demand,
-        map: observation.load_map.as_ref().unwrap_or(&even),
-    };
+    let situation = Situation { observation, ledger, policy, now, demand, map };
     let mut plan = situation.decide();
     if policy.is_paused {
         plan = plan.withheld(Constraint::Withheld { by: "is_paused" });

@@ -1,10 +1,10 @@
 //! What an action costs, in shard-hours, so that unlike actions can be compared.
 //!
 //! ```text
-//!   price = shards afterwards × horizon                       the capacity itself
-//!         + crowded shard-hours until demand is met × 40      records that producers lose or send again
-//!         + shards created × 0.06                             a lease row, a lineage level, a closed shard each
-//!         + share of the quota left that a call takes         dearer as the budget of 24 hours shrinks
+//!   price = shards afterwards × 2 hours                       the capacity itself
+//!         + crowded shard-hours until demand is met × 80      records that producers lose or send again
+//!         + shards created × 0.3                              a lease row, a lineage level, a closed shard each
+//!         + demand ÷ (calls left)²                            a call is dearer as the budget of 24 hours shrinks
 //! ```
 
 use std::time::Duration;
@@ -19,6 +19,11 @@ pub(super) fn price(situation: &Situation<'_>, candidate: &Candidate, demand: f6
     let created = f64::from(candidate.created) * SHARD_CREATED;
     let crowded = crowded_shard_hours(situation, candidate, demand, capacity);
     kept + crowded * CROWDED + created + call_price(situation, candidate, demand)
+}
+
+/// The price of leaving `count` shards as they are.
+pub(super) fn price_of_staying(situation: &Situation<'_>, count: u32) -> f64 {
+    f64::from(count) * hours(HORIZON) * (1.0 + f64::from(situation.observation.fan_out_consumers))
 }
 
 /// Shard-hours asked for beyond what layouts carry at the aim, until the demand is met: while the candidate is on its
@@ -50,13 +55,13 @@ fn hours(duration: Duration) -> f64 {
     duration.as_secs_f64() / 3600.0
 }
 
-/// How long a layout is kept, for the sake of comparison: the shrink window's order of magnitude.
-const HORIZON: Duration = Duration::from_secs(3600);
+/// How long a layout is kept, for the sake of comparison: the order of magnitude between two changes of a busy day.
+const HORIZON: Duration = Duration::from_secs(7200);
 /// Price of a shard-hour's worth of records (3.6 GB or 3.6 million) that meets crowded shards: sent again, late or lost.
-const CROWDED: f64 = 40.0;
+const CROWDED: f64 = 80.0;
 /// After so many doublings any demand is met that the estimate can show.
 const DOUBLINGS_MAX: u32 = 5;
 /// Price of a step beside a shard kept for the horizon: it creates one or two shards and takes half a minute.
 pub(super) const PRICE_OF_STEP: f64 = 0.25;
 /// Price of a shard that comes into being, for every consumer's sake.
-const SHARD_CREATED: f64 = 0.15;
+const SHARD_CREATED: f64 = 0.3;

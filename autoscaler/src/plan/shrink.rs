@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::candidate::Candidate;
 use super::partition::{fewest, reshape, steps_between};
-use super::price::{PRICE_OF_STEP, price};
+use super::price::{PRICE_OF_STEP, price, price_of_staying};
 use super::{Action, Constraint, Plan, Rejected, Situation};
 use crate::Boundaries;
 
@@ -21,9 +21,10 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
         let unknown = Constraint::Unknown { signal: "the whole shrink window" };
         return situation.answer(current, None, unknown, Some(rejected));
     };
-    let share_max = situation.policy.aim / peak.max(f64::MIN_POSITIVE);
+    let share_max = situation.policy.shrink_aim / peak.max(f64::MIN_POSITIVE);
+    let saving_min = saving_min(situation);
     let least = (1.0 / share_max).ceil().max(f64::from(situation.shards_min()));
-    if f64::from(current.count()) * (1.0 - SAVING_MIN) < least {
+    if f64::from(current.count()) * (1.0 - saving_min) < least {
         let rejected = Rejected {
             action: Action::Scale { target: current.count().saturating_sub(1).max(1) },
             reason: format!("the peak of the shrink window needs at least {least} shards"),
@@ -40,6 +41,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
         })
         .filter(|candidate| candidate.is_allowed(situation, current))
         .map(|candidate| (price(situation, &candidate, peak, capacity), candidate))
+        .filter(|&(price, _)| price < price_of_staying(situation, current.count()))
         .min_by(|(one, _), (other, _)| one.total_cmp(other));
     let Some((_, candidate)) = best else {
         let rejected = Rejected {
@@ -52,7 +54,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     let withheld = |constraint: Constraint, reason: String, action| {
         situation.answer(current, None, constraint, Some(Rejected { action, reason }))
     };
-    if saved < f64::from(current.count()) * SAVING_MIN {
+    if saved < f64::from(current.count()) * saving_min {
         let reason = format!("it saves {saved} of {} shards, too few for its way", current.count());
         return withheld(Constraint::InBounds, reason, candidate.action);
     }
@@ -79,7 +81,7 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
     let share_max = share_max.min(1.0);
     let mut targets = vec![merged(situation, current, share_max)];
     let least = (1.0 / share_max).ceil();
-    let least_soon = (situation.demand.recent_max / situation.policy.aim).ceil();
+    let least_soon = (situation.demand.recent_max / situation.policy.shrink_aim).ceil();
     if least_soon >= least * STILL_FALLING {
         let Ok(fewest) = fewest(situation.map, share_max) else { return targets };
         targets.push(Boundaries::uniform(fewest.count().max(situation.shards_min())));
@@ -108,15 +110,37 @@ fn merged(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Bo
     Boundaries::new(kept.collect::<Vec<_>>())
 }
 
-/// How long nothing may be taken away yet.
+/// How long nothing may be taken away yet: longer if the last growth came soon after something was taken away, because
+/// that shows that demand comes back.
 fn pause_left(situation: &Situation<'_>) -> Option<Duration> {
-    let end = situation.ledger.grown_at()?.after(situation.policy.shrink_pause);
-    let left = Duration::from_millis(end.millis_since(situation.now));
+    let grown_at = situation.ledger.grown_at()?;
+    let was_regretted = situation
+        .ledger
+        .shrunk_at()
+        .is_some_and(|shrunk_at| shrunk_at <= grown_at && grown_at < shrunk_at.after(REGRET_WINDOW));
+    let pause = situation.policy.shrink_pause * if was_regretted { REGRET_PAUSES } else { 1 };
+    let left = Duration::from_millis(grown_at.after(pause).millis_since(situation.now));
     (!left.is_zero()).then_some(left)
+}
+
+/// The part of the shards that a new layout must save to be worth its way: less once nothing has changed for hours, because
+/// it will be kept as long.
+fn saving_min(situation: &Situation<'_>) -> f64 {
+    let ledger = situation.ledger;
+    let changed_at = ledger.grown_at().max(ledger.shrunk_at());
+    let is_calm = changed_at.is_none_or(|changed_at| changed_at.after(CALM) <= situation.now);
+    if is_calm { SAVING_MIN_CALM } else { SAVING_MIN }
 }
 
 /// A layout that saves less is left alone: its steps would create more shards than they free.
 const SAVING_MIN: f64 = 0.25;
+/// The same for a stream that has not changed for [`CALM`].
+const SAVING_MIN_CALM: f64 = 0.1;
+const CALM: Duration = Duration::from_secs(6 * 3600);
+/// Growth so soon after capacity was taken away regrets it: three shrink windows.
+const REGRET_WINDOW: Duration = Duration::from_secs(5400);
+/// After regretted growth so many pauses pass: a quarter of a day by default.
+const REGRET_PAUSES: u32 = 4;
 /// Shares are sums of floating-point numbers.
 const ROUNDING: f64 = 1.0 + 1e-9;
 /// Demand that asks for less than this part of what the window's peak asks for is still falling.

@@ -82,6 +82,16 @@ fn an_overload_is_met_in_one_call_that_carries_it_at_the_aim() {
     assert_eq!(plan.action, Action::Scale { target: 12 });
 }
 
+/// The example of `autoscaler/docs/policy.md`.
+#[test]
+fn the_documented_example_is_decided_as_documented() {
+    let plan = planned(&observation(8, &[5.0, 6.6, 6.6]));
+    assert_eq!(plan.action, Action::Scale { target: 10 });
+    let rejected = plan.decision.rejected.expect("some");
+    assert_eq!(rejected.action, Action::Scale { target: 12 });
+    assert_eq!(rejected.reason, "it costs 35.2 shard-hours, the chosen action 33.1");
+}
+
 #[test]
 fn a_tenfold_surge_doubles() {
     let plan = planned(&observation(8, &[6.0, 60.0, 60.0]));
@@ -105,11 +115,35 @@ fn without_calls_left_shards_are_split() {
 fn a_surplus_is_merged_away_without_a_call() {
     let plan = planned(&steady(16, 2.0));
     assert_eq!(plan.decision.constraint, Constraint::Surplus);
-    let Action::Reshape { target, steps } = plan.action else { panic!("{:?}", plan.action) };
-    assert!(steps.iter().all(|step| matches!(step, Step::Merge { .. })), "{steps:?}");
-    assert_eq!(target.count(), 4);
-    let share_max = Policy::default().aim / 2.0;
+    let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan.action) };
+    assert_eq!(target.count(), 3);
+    let share_max = Policy::default().shrink_aim / 2.0 + 1e-9;
     assert!(LoadMap::even().greatest_share(&target) <= share_max, "the peak of 2 shards at the aim");
+}
+
+#[test]
+fn growth_soon_after_capacity_was_taken_away_makes_the_planner_wait_longer() {
+    let seen = steady(16, 2.0);
+    let ago = |minutes: u64| seen_at(&seen).before(Duration::from_secs(60 * minutes));
+    let mut ledger = Ledger::default();
+    ledger.note_change(Change { at: ago(31), from: 8, to: 16 });
+    assert_eq!(planned_by(&seen, &ledger, &Policy::default()).decision.constraint, Constraint::Surplus);
+    let mut ledger = Ledger::default();
+    ledger.note_change(Change { at: ago(60), from: 16, to: 8 });
+    ledger.note_change(Change { at: ago(31), from: 8, to: 16 });
+    let wait = Duration::from_secs(60 * (4 * 30 - 31));
+    assert_eq!(
+        planned_by(&seen, &ledger, &Policy::default()).decision.constraint,
+        Constraint::TooSoon { wait }
+    );
+}
+
+#[test]
+fn a_small_saving_waits_for_calm() {
+    let seen = steady(16, 9.8);
+    let mut ledger = Ledger::default();
+    ledger.note_change(Change { at: seen_at(&seen).before(Duration::from_secs(3 * 3600)), from: 20, to: 16 });
+    assert_eq!(planned_by(&seen, &ledger, &Policy::default()).decision.constraint, Constraint::InBounds);
 }
 
 #[test]

@@ -24,8 +24,11 @@ pub struct Policy {
     /// Utilisation of the fullest shard above which capacity is added, 0 to 1. Default 0.8, as the published tools. Greater
     /// saves shard-hours and leaves less room for bursts within a minute.
     pub grow_above: f64,
-    /// Utilisation of the fullest shard at which a new layout is aimed, 0 to 1. Default 0.7. Must be below `grow_above`.
+    /// Utilisation of the fullest shard at which a new layout is aimed, 0 to 1. Default 0.62. Must be below `grow_above`.
     pub aim: f64,
+    /// Utilisation of the fullest shard at which the peak of `shrink_window` may lie after capacity is taken away, 0 to 1.
+    /// Default 0.7. Must be below `grow_above`, or the next gust undoes it.
+    pub shrink_aim: f64,
     /// Minutes of evidence before capacity is added. Default 3 (the median of them counts, so that one wrong reading does
     /// nothing). More reacts later.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -94,6 +97,7 @@ impl Default for Policy {
             shards_max: 1_000,
             grow_above: 0.8,
             aim: 0.62,
+            shrink_aim: 0.7,
             grow_evidence: minutes(3),
             shrink_window: minutes(60),
             shrink_pause: minutes(30),
@@ -152,6 +156,10 @@ impl Policy {
         }
         if !is_share(self.aim) || self.aim >= self.grow_above {
             return problem("aim", self.aim.to_string(), "give a utilisation above 0 and below grow_above");
+        }
+        if !is_share(self.shrink_aim) || self.shrink_aim >= self.grow_above {
+            let remedy = "give a utilisation above 0 and below grow_above";
+            return problem("shrink_aim", self.shrink_aim.to_string(), remedy);
         }
         if self.calls_max > CALLS_OF_A_DAY_MAX {
             return problem(
@@ -231,6 +239,7 @@ mod tests {
         assert_eq!(refused(|policy| policy.shards_max = 10_001), "shards_max");
         assert_eq!(refused(|policy| policy.grow_above = f64::NAN), "grow_above");
         assert_eq!(refused(|policy| policy.aim = 0.8), "aim");
+        assert_eq!(refused(|policy| policy.shrink_aim = 0.0), "shrink_aim");
         assert_eq!(refused(|policy| policy.calls_max = 11), "calls_max");
         assert_eq!(refused(|policy| policy.shrink_window = Duration::ZERO), "shrink_window");
         assert_eq!(
