@@ -23,7 +23,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     };
     let share_max = situation.policy.shrink_aim / peak.max(f64::MIN_POSITIVE);
     let saving_min = saving_min(situation);
-    let least = (1.0 / share_max).ceil().max(f64::from(situation.shards_min()));
+    let least = (1.0 / share_max).ceil().max(f64::from(count_min(situation, current)));
     if f64::from(current.count()) * (1.0 - saving_min) < least {
         let rejected = Rejected {
             action: Action::Scale { target: current.count().saturating_sub(1).max(1) },
@@ -84,7 +84,7 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
     let least_soon = (situation.demand.recent_max / situation.policy.shrink_aim).ceil();
     if least_soon >= least * STILL_FALLING {
         let Ok(fewest) = fewest(situation.map, share_max) else { return targets };
-        targets.push(Boundaries::uniform(fewest.count().max(situation.shards_min())));
+        targets.push(Boundaries::uniform(fewest.count().max(count_min(situation, current))));
         targets.push(fewest);
         targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
     }
@@ -95,7 +95,7 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
 /// The present layout with as many neighbours merged as `share_max` and the least count allow.
 fn merged(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Boundaries {
     let shares = situation.map.shares(current);
-    let mut surplus = current.count().saturating_sub(situation.shards_min());
+    let mut surplus = current.count().saturating_sub(count_min(situation, current));
     let mut together = 0.0;
     let kept = current.keys().iter().zip(&shares).filter_map(|(&key, &share)| {
         if surplus > 0 && key.0 > 0 && together + share <= share_max {
@@ -108,6 +108,14 @@ fn merged(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Bo
         }
     });
     Boundaries::new(kept.collect::<Vec<_>>())
+}
+
+/// Fewest shards that the policy allows at the moment: its bound, and its change per hour. What is left over beyond is taken
+/// away in the next hour.
+fn count_min(situation: &Situation<'_>, current: &Boundaries) -> u32 {
+    let (_, most) = situation.ledger.counts_of_the_hour(current.count(), situation.now);
+    let of_the_hour = (f64::from(most) / situation.policy.change_per_hour_max).ceil();
+    situation.shards_min().max(of_the_hour as u32)
 }
 
 /// How long nothing may be taken away yet: longer if the last growth came soon after something was taken away, because

@@ -139,6 +139,13 @@ fn growth_soon_after_capacity_was_taken_away_makes_the_planner_wait_longer() {
 }
 
 #[test]
+fn a_surplus_beyond_the_change_of_an_hour_is_taken_away_as_far_as_an_hour_allows() {
+    let plan = planned(&steady(200, 1.0));
+    let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan) };
+    assert_eq!(target.count(), 13, "200 ÷ 16");
+}
+
+#[test]
 fn a_small_saving_waits_for_calm() {
     let seen = steady(16, 9.8);
     let mut ledger = Ledger::default();
