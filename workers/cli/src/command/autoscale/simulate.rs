@@ -1,27 +1,18 @@
-//! `leasehold autoscale`: what the autoscaler would do, shown before it may do anything.
+//! `leasehold autoscale simulate`: the planner beside the published autoscalers, on traffic that was or is made up.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use autoscaler::{
-    CloudSettings, Comparison, Ours, Policy, TelemetrySettings, Trace, TraceSettings, compare, read_trace,
-    suite,
+    CloudSettings, Comparison, Ours, TelemetrySettings, Trace, TraceSettings, compare, read_trace, suite,
 };
 
-use crate::arguments::{AutoscaleArguments, AutoscaleCommand, SimulateArguments};
+use super::policy_of;
+use crate::arguments::SimulateArguments;
 use crate::problem::{FAILED, Problem};
 
-/// Runs one of the modes.
-pub(crate) fn autoscale(arguments: AutoscaleArguments) -> anyhow::Result<()> {
-    match arguments.command {
-        AutoscaleCommand::Simulate(simulate) => run_simulation(&simulate),
-        AutoscaleCommand::Policy => print_policy(),
-    }
-}
-
 /// Replays traffic against the planner and the published autoscalers, and judges the planner by its bars.
-fn run_simulation(arguments: &SimulateArguments) -> anyhow::Result<()> {
+pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let policy = policy_of(arguments.policy.as_deref())?;
     let traces = traces_of(arguments)?;
     let telemetry = (!arguments.without_workers).then(TelemetrySettings::default);
@@ -68,20 +59,4 @@ fn traces_of(arguments: &SimulateArguments) -> anyhow::Result<Vec<Trace>> {
         .iter()
         .map(|path| read(path).map_err(|error| Problem::usage(error.to_string())))
         .collect()
-}
-
-fn policy_of(file: Option<&Path>) -> anyhow::Result<Policy> {
-    let Some(file) = file else { return Ok(Policy::default()) };
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("policy file {} cannot be read", file.display()))?;
-    let problem = |error: &dyn std::fmt::Display| Problem::usage(format!("{}: {error}", file.display()));
-    let policy: Policy = toml::from_str(&text).map_err(|error| problem(&error))?;
-    policy.validate().map_err(|error| problem(&error))?;
-    Ok(policy)
-}
-
-/// The default policy as a file to start from.
-fn print_policy() -> anyhow::Result<()> {
-    print!("{}", toml::to_string(&Policy::default()).context("the policy has no TOML")?);
-    Ok(())
 }
