@@ -39,7 +39,7 @@ pub use settings::{
     ApplicationSettings, Boundary, Compression, Derivation, DeriveSettings, Emit, FetchSettings, FirstEvent,
     Format, InitialPosition, LatePolicy, LeaseSettings, ParseSettings, PipelineSettings, Problem,
     ResolvedSettings, SEMANTICS_VERSION, SessionIdKind, SessionMode, SessionSettings, SettingsError,
-    SinkSettings, StreamSettings, TimeUnit, ValidateSettings, WRITER_VERSION,
+    SinkSettings, StreamSettings, TelemetrySettings, TimeUnit, ValidateSettings, WRITER_VERSION,
 };
 pub use sink::{
     Advance, Batch, BatchId, ClosedBatch, ClosedObject, Intent, InvalidBatchId, InvalidIntent, ListPage,

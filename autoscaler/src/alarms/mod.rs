@@ -9,6 +9,7 @@
 //!   permission (actions) ──┼─▶ cloudformation ────┤
 //!                          └─▶ terraform ─────────┼─▶ infra/terraform/*.tf
 //!   AlarmSpec (values) ─────────────────────────── └─▶ parameters, tfvars     the only part that knows names
+//!          └─ definitions ─▶ AlarmDefinition, for whoever puts alarms without a template
 //! ```
 //!
 //! The templates take every name and number as a parameter, so they are the same for everybody and serve without this
@@ -17,12 +18,14 @@
 mod alarm;
 mod catalog;
 mod cloudformation;
+mod definition;
 mod metric;
 mod permission;
 mod region;
 mod spec;
 mod terraform;
 
+pub use definition::{AlarmDefinition, AlarmSignal, WatchedMetric};
 pub use metric::OwnMetric;
 pub use spec::{AlarmSpec, SpecProblem, StreamAlarms};
 

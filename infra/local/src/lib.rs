@@ -21,7 +21,8 @@
 //! or a message in flight lives, stays as it is per second of theirs; each record stands for `time_scale` records in the
 //! metrics. So 1 MB/s fills a shard as it does at AWS, and CloudWatch says so. Only what a program takes for itself looks
 //! longer on that clock: at 60, a reader that is a second behind lags a minute, and a lease that expires in ten seconds is
-//! ten minutes without an owner.
+//! ten minutes without an owner. [`LocalSettings::record_weight`] lets each record stand for several, so that a small
+//! machine can fill shards and consume what they take.
 //!
 //! On request DynamoDB throttles for a while, so that its clients can be tried: `PUT /_leasehold/throttle` with
 //! `{"share": 0.5, "seconds": 20}`.
@@ -42,9 +43,9 @@ mod settings;
 mod throttle;
 mod wire;
 
-pub use clock::Clock;
+pub use clock::{Clock, ClockAnchor, InvalidClockAnchor};
 pub use error::LocalError;
 pub use in_process::InProcess;
-pub use kinesis_model::{ControlPlane, Limits, WhenFull};
+pub use kinesis_model::{ControlPlane, EpochMillis, Limits, WhenFull};
 pub use services::Services;
 pub use settings::{LocalSettings, Storage};

@@ -26,6 +26,9 @@ pub struct LocalSettings {
     /// records and calls per second of those who use it, and each record stands for `time_scale` records in the metrics,
     /// so that rates are what they are at AWS.
     pub time_scale: NonZeroU32,
+    /// How many records each record that is put or read stands for, default 1. At 5 a shard is full at 200 records a second,
+    /// and the metrics show 1000: a surge that a small machine can make and consume.
+    pub record_weight: NonZeroU32,
     /// How late a minute of a stream's metrics appears in CloudWatch, on the services' clock; default one minute, as
     /// operators report of AWS. What clients put is there at once.
     pub metrics_delay: Duration,
@@ -70,6 +73,7 @@ impl LocalSettings {
             limits: Limits::default(),
             control_plane: ControlPlane::default(),
             time_scale: NonZeroU32::MIN,
+            record_weight: NonZeroU32::MIN,
             metrics_delay: Duration::from_secs(60),
             alarm_events_queue: None,
             kinesis_bytes_max: KINESIS_BYTES_DEFAULT,
@@ -95,6 +99,9 @@ impl LocalSettings {
         if self.time_scale > TIME_SCALE_MAX {
             return refuse("time_scale", self.time_scale.to_string(), "set it to 1000 or less");
         }
+        if self.record_weight > RECORD_WEIGHT_MAX {
+            return refuse("record_weight", self.record_weight.to_string(), "set it to 100 or less");
+        }
         for (field, span) in [
             ("iterator_ttl", self.iterator_ttl),
             ("subscription_duration", self.subscription_duration),
@@ -113,6 +120,8 @@ const KINESIS_BYTES_DEFAULT: u64 = 1 << 30;
 const KINESIS_BYTES_MIN: u64 = 16 << 20;
 /// A minute of the clock then lasts 60 ms, about what a round of alarms over a laptop's port needs.
 const TIME_SCALE_MAX: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
+/// A shard then still takes ten records a second; fewer make no steady traffic.
+const RECORD_WEIGHT_MAX: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 /// Below this a client cannot finish one call before the span ends.
 const SPAN_MIN: Duration = Duration::from_millis(100);

@@ -19,6 +19,9 @@ pub struct Settings {
     /// How many seconds of the caller's clock pass in one second of those who write and read. Default 1. Throughput is
     /// granted per second of theirs; quotas, retention and the control plane go by the caller's clock.
     pub time_scale: NonZeroU32,
+    /// How many records each record stands for. Default 1. At 5 a record takes five times its bytes, and five records, of
+    /// what a shard grants, so that a fifth of the traffic fills it. Metrics, sizes and answers count what was put.
+    pub record_weight: NonZeroU32,
     /// Hours for which a new stream keeps records and closed shards. Default 24, as Kinesis. Less is for simulations that
     /// reshard all the time and read nothing.
     pub retention_hours: u32,
@@ -56,6 +59,7 @@ impl Default for Settings {
             control_plane: ControlPlane::Instant,
             operation_percent: 100,
             time_scale: NonZeroU32::MIN,
+            record_weight: NonZeroU32::MIN,
             retention_hours: 24,
             iterator_lifetime: Duration::from_secs(300),
             list_token_lifetime: Duration::from_secs(300),

@@ -31,6 +31,7 @@ use crate::{ChildShard, EpochMillis, Limits, Metric, PartitionKey, Record, Setti
 pub(crate) struct LogOptions {
     pub(crate) limits: Limits,
     pub(crate) time_scale: NonZeroU32,
+    pub(crate) record_weight: NonZeroU32,
     pub(crate) metrics_minutes_max: usize,
     pub(crate) retention: Duration,
     pub(crate) stored: Arc<StoredBytes>,
@@ -39,8 +40,8 @@ pub(crate) struct LogOptions {
 impl LogOptions {
     /// The options of a new stream.
     pub(crate) fn new(settings: &Settings, retention: Duration, stored: Arc<StoredBytes>) -> Self {
-        let Settings { limits, time_scale, metrics_minutes_max, .. } = *settings;
-        Self { limits, time_scale, metrics_minutes_max, retention, stored }
+        let Settings { limits, time_scale, record_weight, metrics_minutes_max, .. } = *settings;
+        Self { limits, time_scale, record_weight, metrics_minutes_max, retention, stored }
     }
 }
 
@@ -131,8 +132,8 @@ impl ShardLog {
             budgets: match options.limits {
                 Limits::Off => None,
                 Limits::Aws => {
-                    let scale = options.time_scale.get();
-                    Some((WriteBudget::new(scale, now), ReadBudget::new(scale, now)))
+                    let (scale, weight) = (options.time_scale.get(), options.record_weight);
+                    Some((WriteBudget::new(scale, weight, now), ReadBudget::new(scale, weight, now)))
                 }
             },
             metrics: MetricsRing::new(options.metrics_minutes_max),
@@ -210,6 +211,7 @@ impl ShardLog {
             self.metrics.add(Metric::ReadProvisionedThroughputExceeded, 1, now);
             return Err(ReadRefused::Throttled);
         }
+        let limits = self.budgets.as_ref().map_or(limits, |(_, reads)| reads.weighed(limits));
         let read = self.read(offset, limits, now);
         if let Some((_, reads)) = &mut self.budgets {
             reads.charge(read.bytes_len, now);

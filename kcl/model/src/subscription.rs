@@ -29,6 +29,7 @@ pub struct Subscription {
     heartbeat_due: EpochMillis,
     ends_at: EpochMillis,
     budget: Option<TokenBucket>,
+    record_weight: u64,
     phase: Phase,
 }
 
@@ -81,6 +82,7 @@ impl Subscription {
                 Limits::Off => None,
                 Limits::Aws => Some(subscription_bucket(settings.time_scale.get(), now)),
             },
+            record_weight: settings.record_weight.get().into(),
             phase: Phase::Running,
         }
     }
@@ -153,7 +155,7 @@ impl Subscription {
         self.next_offset = read.next_offset;
         self.heartbeat_due = now.after(self.heartbeat);
         if let Some(budget) = &mut self.budget {
-            budget.take(read.bytes_len as u64, now);
+            budget.take(read.bytes_len as u64 * self.record_weight, now);
         }
         if read.end.is_some() {
             self.phase = Phase::Over;

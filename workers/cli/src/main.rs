@@ -1,6 +1,7 @@
 //! The `leasehold` command: composition of the library crates, and nothing else.
 
 mod arguments;
+mod clock;
 mod command;
 mod connection;
 mod local;

@@ -28,6 +28,8 @@ pub enum Line {
         /// Its length.
         bytes: u64,
     },
+    /// No line for the moment: what was read before is not to wait for more.
+    Pause,
 }
 
 /// Where one row ends.
@@ -187,7 +189,7 @@ mod tests {
                         assert_eq!(line.number, index as u64 + 1);
                         [line.bytes.to_vec(), b"\n".to_vec()].concat()
                     }
-                    Line::TooLong { .. } => panic!("no line is too long"),
+                    Line::TooLong { .. } | Line::Pause => panic!("no line is too long, and a file does not pause"),
                 })
                 .collect();
             let expected = if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" };

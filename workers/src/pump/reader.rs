@@ -42,7 +42,9 @@ where
                     return;
                 }
             };
+            let is_pause = line == Line::Pause;
             match line {
+                Line::Pause => {}
                 Line::TooLong { number, bytes } => {
                     chunk.last_line = number;
                     progress.refused(Refused { line: number, bytes, reason: TOO_LONG.to_owned() });
@@ -64,7 +66,8 @@ where
                     }
                 }
             }
-            if chunk.entries.len() >= CHUNK_RECORDS || bytes >= CHUNK_BYTES {
+            let is_due = is_pause && !chunk.entries.is_empty();
+            if is_due || chunk.entries.len() >= CHUNK_RECORDS || bytes >= CHUNK_BYTES {
                 let next = Chunk { entries: Vec::with_capacity(CHUNK_RECORDS), last_line: chunk.last_line };
                 bytes = 0;
                 if sender.blocking_send(Ok(std::mem::replace(&mut chunk, next))).is_err() {

@@ -1,5 +1,7 @@
 //! Lines of an access log: visitors who come, read some pages and go, out of order by up to a minute, a few lines broken.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -11,18 +13,28 @@ pub struct WebLog {
     random: Random,
     lines: u64,
     time_seconds: i64,
+    visitors: u64,
 }
 
 impl WebLog {
     /// The log of `seed`, beginning at 2015-05-17 10:05 UTC.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { random: Random(seed), lines: 0, time_seconds: 1_431_857_100 }
+        Self { random: Random(seed), lines: 0, time_seconds: 1_431_857_100, visitors: VISITORS }
+    }
+
+    /// The same with so many visitors, each from an address of its own: keys enough to spread evenly over many shards.
+    #[must_use]
+    pub fn crowded(seed: u64, visitors: NonZeroU32) -> Self {
+        Self { visitors: visitors.get().into(), ..Self::new(seed) }
     }
 
     fn line(&mut self) -> String {
-        let visitor = self.random.below(VISITORS);
-        let address = format!("203.0.113.{}", visitor % 250);
+        let visitor = self.random.below(self.visitors);
+        let address = match self.visitors {
+            VISITORS => format!("203.0.113.{}", visitor % 250),
+            _ => format!("10.{}.{}.{}", visitor >> 16 & 255, visitor >> 8 & 255, visitor & 255),
+        };
         let agent = AGENTS[usize::try_from(visitor).unwrap_or(0) % AGENTS.len()];
         let jitter = i64::try_from(self.random.below(59)).unwrap_or(0);
         let time = Timestamp::from_second(self.time_seconds - jitter).expect("a year from now at most");
@@ -89,5 +101,14 @@ mod tests {
             |line: &&Bytes| std::str::from_utf8(line).map_or(true, |text| parse_combined_log(text).is_err());
         let broken = lines.iter().filter(is_broken).count();
         assert!((5..60).contains(&broken), "{broken} broken lines");
+    }
+
+    #[test]
+    fn a_crowd_comes_from_many_addresses() {
+        let crowd = NonZeroU32::new(20_000).expect("not zero");
+        let lines: Vec<Bytes> = WebLog::crowded(1, crowd).take(5_000).collect();
+        let addresses: std::collections::HashSet<_> =
+            lines.iter().filter_map(|line| line.split(|&byte| byte == b' ').next()).collect();
+        assert!(addresses.len() > 4_000, "{} addresses", addresses.len());
     }
 }

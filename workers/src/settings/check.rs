@@ -145,6 +145,12 @@ impl PipelineSettings {
     }
 
     fn check_pace(&self, problems: &mut Vec<Problem>) {
+        if let Some(telemetry) = &self.telemetry
+            && !(Duration::from_millis(100)..=Duration::from_secs(30)).contains(&telemetry.interval)
+        {
+            let interval = format!("{:?}", telemetry.interval);
+            problems.push(Problem::new("telemetry.interval", interval, "use 100ms to 30s"));
+        }
         let failover = self.lease.failover;
         if !(Duration::from_secs(2)..=Duration::from_secs(600)).contains(&failover) {
             problems.push(Problem::new("lease.failover", format!("{failover:?}"), "use 2s to 10m"));
@@ -219,6 +225,7 @@ const BATCH_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::TelemetrySettings;
 
     fn problems(change: impl FnOnce(&mut PipelineSettings)) -> Vec<String> {
         let mut settings = PipelineSettings::default();
@@ -244,6 +251,8 @@ mod tests {
         assert_eq!(problems(|s| s.sink.batch_rows_max = 0), ["sink.batch_rows_max"]);
         assert_eq!(problems(|s| s.lease.failover = Duration::from_millis(10)), ["lease.failover"]);
         assert_eq!(problems(|s| s.fetch.poll_interval = Duration::ZERO), ["fetch.poll_interval"]);
+        let slow = TelemetrySettings { interval: Duration::from_secs(31) };
+        assert_eq!(problems(|s| s.telemetry = Some(slow.clone())), ["telemetry.interval"]);
     }
 
     #[test]

@@ -29,5 +29,5 @@ pub use problem::{Problem, SettingsError};
 pub use resolved::{ResolvedSettings, SEMANTICS_VERSION, WRITER_VERSION};
 pub use sections::{
     ApplicationSettings, DeriveSettings, FetchSettings, LeaseSettings, ParseSettings, PipelineSettings,
-    SessionSettings, SinkSettings, StreamSettings, ValidateSettings,
+    SessionSettings, SinkSettings, StreamSettings, TelemetrySettings, ValidateSettings,
 };

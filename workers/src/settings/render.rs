@@ -3,7 +3,7 @@
 use toml::Table;
 
 use super::section::{Section, SectionDoc};
-use super::sections::{PipelineSettings, SessionSettings};
+use super::sections::{PipelineSettings, SessionSettings, TelemetrySettings};
 
 impl PipelineSettings {
     /// These settings as a commented file; reading it gives the same settings again.
@@ -22,17 +22,20 @@ impl PipelineSettings {
                 Some(values) => section_text(&mut text, "", field.name, section, values),
                 None => {
                     comment(&mut text, "", &[" Not used; to use it, remove the leading `# ` below."]);
-                    section_text(
-                        &mut text,
-                        "# ",
-                        field.name,
-                        section,
-                        &table_of(&SessionSettings::default()),
-                    );
+                    section_text(&mut text, "# ", field.name, section, &unused(field.name));
                 }
             }
         }
         text
+    }
+}
+
+/// The defaults of a section that is left out.
+fn unused(name: &str) -> Table {
+    match name {
+        "session" => table_of(&SessionSettings::default()),
+        "telemetry" => table_of(&TelemetrySettings::default()),
+        other => unreachable!("section {other} is never left out"),
     }
 }
 
@@ -69,6 +72,7 @@ mod tests {
             PipelineSettings { session: Some(SessionSettings::default()), ..Default::default() };
         with_session.validate.schema = Some("{\n  \"type\": \"object\"\n}".to_owned());
         with_session.stream.region = Some("eu-central-1".to_owned());
+        with_session.telemetry = Some(TelemetrySettings::default());
         for settings in [without_session, with_session] {
             let text = settings.to_commented_toml();
             assert_eq!(PipelineSettings::from_toml(&text), Ok(settings), "{text}");
@@ -78,14 +82,14 @@ mod tests {
     #[test]
     fn the_part_that_is_commented_out_can_be_used_by_removing_the_margin() {
         let text = PipelineSettings::default().to_commented_toml();
-        let start = text.find("# [session]").expect("shown as a comment");
-        let end = start + text[start..].find("\n\n").expect("another section follows");
-        let section: String = text[start..end]
-            .lines()
-            .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n")
-            .collect();
-        let settings = PipelineSettings::from_toml(&section).expect("the uncommented section is TOML");
-        assert_eq!(settings.session, Some(SessionSettings::default()));
+        let uncommented = |name: &str| {
+            let start = text.find(&format!("# [{name}]")).expect("shown as a comment");
+            let section = text[start..].split("\n\n").next().expect("a section");
+            let lines = section.lines().map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n");
+            PipelineSettings::from_toml(&lines.collect::<String>()).expect("the uncommented section is TOML")
+        };
+        assert_eq!(uncommented("session").session, Some(SessionSettings::default()));
+        assert_eq!(uncommented("telemetry").telemetry, Some(TelemetrySettings::default()));
     }
 
     #[test]

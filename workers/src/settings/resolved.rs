@@ -60,7 +60,7 @@ impl ResolvedSettings {
         &self.settings
     }
 
-    /// What decides the output, as canonical JSON: everything but where services are, and how leases and fetches are paced.
+    /// What decides the output, as canonical JSON: everything but where services are, and how leases, fetches and telemetry are paced.
     #[must_use]
     pub fn canonical_json(&self) -> String {
         let mut settings = self.settings.clone();
@@ -68,6 +68,7 @@ impl ResolvedSettings {
         settings.stream.endpoint = None;
         settings.lease = LeaseSettings::default();
         settings.fetch = FetchSettings::default();
+        settings.telemetry = None;
         let canonical = Canonical { semantics_version: SEMANTICS_VERSION, settings };
         serde_json::to_string(&canonical).expect("settings hold only what JSON can express")
     }

@@ -63,6 +63,7 @@ pub(crate) struct CloudWatch {
     clock: Arc<Clock>,
     notify: Arc<Notify>,
     metrics_delay: Duration,
+    record_weight: u32,
     events_queue: Option<String>,
     state: Mutex<State>,
     /// Held from a change of an alarm's state until it is told, so that changes are told in their order.
@@ -89,6 +90,7 @@ impl CloudWatch {
             clock,
             notify,
             metrics_delay: settings.metrics_delay,
+            record_weight: settings.record_weight.get(),
             events_queue: settings.alarm_events_queue.clone(),
             state: Mutex::default(),
             telling: AsyncMutex::default(),
@@ -181,7 +183,8 @@ impl CloudWatch {
     }
 
     fn streams(&self, now: EpochMillis) -> Streams<'_> {
-        Streams::at(&self.kinesis, now, self.metrics_delay, self.clock.scale().get())
+        let weight = self.clock.scale().get() * self.record_weight;
+        Streams::at(&self.kinesis, now, self.metrics_delay, weight)
     }
 
     fn read<T>(&self, now: EpochMillis, reader: impl FnOnce(&mut View<'_>) -> T) -> T {

@@ -56,6 +56,7 @@ impl KinesisServer {
             limits: settings.limits,
             control_plane: settings.control_plane,
             time_scale: settings.time_scale,
+            record_weight: settings.record_weight,
             iterator_lifetime: settings.iterator_ttl * scale,
             list_token_lifetime: defaults.list_token_lifetime * scale,
             subscription_lifetime: settings.subscription_duration * scale,
@@ -163,10 +164,12 @@ fn replay(
     kinesis: &Kinesis,
     latest: &mut EpochMillis,
 ) -> Result<Log, LocalError> {
-    let LocalSettings { limits, control_plane, time_scale, kinesis_bytes_max, when_full, .. } = settings;
+    let LocalSettings {
+        limits, control_plane, time_scale, record_weight, kinesis_bytes_max, when_full, ..
+    } = settings;
     let decisive = format!(
         "limits={limits:?} control_plane={control_plane:?} time_scale={time_scale} \
-         kinesis_bytes_max={kinesis_bytes_max} when_full={when_full:?}"
+         record_weight={record_weight} kinesis_bytes_max={kinesis_bytes_max} when_full={when_full:?}"
     );
     Log::open(path, &decisive, |entry| {
         let operation = Operation::of_name(entry.operation)

@@ -2,9 +2,11 @@
 
 mod autoscale;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use local::ClockAnchor;
 use workers::Preset;
 
 pub(crate) use autoscale::{AutoscaleArguments, AutoscaleCommand, SimulateArguments};
@@ -21,7 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a whole pipeline on this machine: services, producer and workers (what `leasehold` alone does)
     Local(LocalArguments),
-    /// Serve Kinesis, DynamoDB and S3 on one loopback port, for any SDK or CLI
+    /// Serve Kinesis, DynamoDB, S3, CloudWatch, SNS and SQS on one loopback port, for any SDK or CLI
     Services(ServicesArguments),
     /// Write a commented settings file
     Init(InitArguments),
@@ -114,6 +116,18 @@ pub(crate) struct ServicesArguments {
     /// How long creating and resharding take
     #[arg(long, value_enum, default_value = "instant")]
     pub(crate) control_plane: ControlPlaneChoice,
+    /// How many seconds pass in one on the services' clock: 60 shows an hour in a minute
+    #[arg(long, default_value = "1", value_name = "FACTOR")]
+    pub(crate) time_scale: NonZeroU32,
+    /// How many records each record stands for in limits and metrics
+    #[arg(long, default_value = "1", value_name = "FACTOR")]
+    pub(crate) record_weight: NonZeroU32,
+    /// Seconds of that clock by which a minute of a stream's metrics appears late in CloudWatch
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub(crate) metrics_delay: u64,
+    /// Queue that gets each alarm's change of state, as a rule of EventBridge would send it
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) alarm_events: Option<String>,
     /// Seconds until a shard iterator expires
     #[arg(long, default_value_t = 300)]
     pub(crate) iterator_ttl: u64,
@@ -171,6 +185,9 @@ pub(crate) struct RunArguments {
     /// Name of this worker; a random suffix is appended
     #[arg(long)]
     pub(crate) worker_id: Option<String>,
+    /// The clock of the services, if it is not the machine's: arrival times and telemetry go by it
+    #[arg(long, hide = true)]
+    pub(crate) clock: Option<ClockAnchor>,
     /// Stop when standard input is closed, as a child of another process
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
@@ -277,7 +294,13 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found,
 4 lease table of somebody else, 5 service not reachable.";
 
-const SERVICES_HELP: &str = r#"To see workers while their lease table throttles, let DynamoDB refuse a part of all calls:
+const SERVICES_HELP: &str = r#"With --time-scale the control plane, quotas, retention, metrics and alarms go by a clock that runs so
+many times as fast, while a shard still takes and gives what it does at AWS in a second of those who
+use it; each record stands for FACTOR records in the metrics, so that rates are what they are at
+AWS. An autoscaler needs hours to show what it does:
+  leasehold services --limits aws --control-plane aws --time-scale 60
+
+To see workers while their lease table throttles, let DynamoDB refuse a part of all calls:
   curl -X PUT localhost:4566/_leasehold/throttle -d '{"share": 0.5, "seconds": 20}'
 GET on the same address says what is on and how many calls were refused; DELETE ends it early.
 Refused calls have no effect and fail with ProvisionedThroughputExceededException and

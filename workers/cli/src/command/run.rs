@@ -3,8 +3,9 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use kcl::aws::{DynamoDbLeaseStore, KinesisStream};
+use kcl::aws::{DynamoDbLeaseStore, DynamoDbTelemetryStore, KinesisStream};
 use kcl::{InitialPosition, Worker, WorkerSettings};
+use local::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use workers::{
     ObjectStore, Pipeline, PipelineFactory, PipelineSettings, S3Store, SelfTestError,
@@ -13,6 +14,7 @@ use workers::{
 
 use super::{settings_of, stdin_closed};
 use crate::arguments::{LogFormat, RunArguments};
+use crate::clock::ServicesClock;
 use crate::connection::sdk_config;
 use crate::problem::{FAILED, Problem, UNAVAILABLE, text};
 
@@ -30,10 +32,17 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<()> {
     let objects: Arc<dyn ObjectStore> = Arc::new(S3Store::new(client, &settings.sink.bucket, ""));
     check_bucket(objects.as_ref(), &settings.sink.bucket).await?;
     let leases = DynamoDbLeaseStore::new(&sdk, &table, settings.lease.failover);
-    let worker = Worker::builder(&settings.application.name, KinesisStream::new(&sdk, &settings.stream.name))
+    let application = &settings.application.name;
+    let mut builder = Worker::builder(application, KinesisStream::new(&sdk, &settings.stream.name))
         .with_lease_store(leases)
-        .with_settings(worker_settings(&settings, arguments.worker_id))
-        .build(PipelineFactory::new(pipeline, objects))?;
+        .with_settings(worker_settings(&settings, arguments.worker_id));
+    if settings.telemetry.is_some() {
+        builder = builder.with_telemetry_store(DynamoDbTelemetryStore::new(&sdk, application));
+    }
+    if let Some(anchor) = arguments.clock {
+        builder = builder.with_clock(Arc::new(ServicesClock::new(Clock::anchored(anchor).into())));
+    }
+    let worker = builder.build(PipelineFactory::new(pipeline, objects))?;
     let handle = worker.start().await?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -83,6 +92,9 @@ fn worker_settings(settings: &PipelineSettings, worker_id: Option<String>) -> Wo
     worker.failover = settings.lease.failover;
     worker.shutdown_timeout = settings.lease.shutdown_timeout;
     worker.worker_id = worker_id;
+    if let Some(telemetry) = &settings.telemetry {
+        worker.telemetry_interval = telemetry.interval;
+    }
     worker.fetch.records_per_call_max = settings.fetch.records_max;
     worker.fetch.idle_pause_max = settings.fetch.poll_interval;
     worker.fetch.prefetch_bytes_max = settings.fetch.buffer_bytes_max;

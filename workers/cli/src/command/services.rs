@@ -6,11 +6,16 @@ use local::{ControlPlane, Limits, LocalSettings, Services};
 
 use super::stdin_closed;
 use crate::arguments::{ControlPlaneChoice, LimitsChoice, ServicesArguments};
+use crate::problem::Problem;
 
 pub(crate) async fn services(arguments: ServicesArguments) -> anyhow::Result<()> {
     let mut settings = LocalSettings::new(&arguments.data);
     settings.port = arguments.port;
     settings.iterator_ttl = Duration::from_secs(arguments.iterator_ttl);
+    settings.time_scale = arguments.time_scale;
+    settings.record_weight = arguments.record_weight;
+    settings.metrics_delay = Duration::from_secs(arguments.metrics_delay);
+    settings.alarm_events_queue = arguments.alarm_events;
     settings.limits = match arguments.limits {
         LimitsChoice::Off => Limits::Off,
         LimitsChoice::Aws => Limits::Aws,
@@ -19,9 +24,13 @@ pub(crate) async fn services(arguments: ServicesArguments) -> anyhow::Result<()>
         ControlPlaneChoice::Instant => ControlPlane::Instant,
         ControlPlaneChoice::Aws => ControlPlane::Aws,
     };
+    settings.validate().map_err(|error| Problem::usage(error.to_string()))?;
     let services = tokio::task::spawn_blocking(move || Services::start(settings)).await??;
     let endpoint = services.endpoint();
-    println!("Kinesis, DynamoDB and S3 at {endpoint}; objects in {}/s3", arguments.data.display());
+    println!(
+        "Kinesis, DynamoDB, S3, CloudWatch, SNS and SQS at {endpoint}; objects in {}/s3",
+        arguments.data.display()
+    );
     println!("try: aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams");
     println!("Ctrl-C ends");
     tokio::select! {

@@ -204,3 +204,25 @@ async fn an_input_that_fails_ends_after_its_last_line() {
     assert!(matches!(result, Err(PumpError::Input { line: 2, .. })), "{result:?}");
     assert_eq!(stream.taken.lock().len(), 2);
 }
+
+#[tokio::test]
+async fn what_was_read_before_a_pause_does_not_wait_for_more() {
+    let stream = Arc::new(FakeStream::default());
+    let pump = Pump::new(stream.clone(), PumpSettings::default());
+    let progress = pump.progress();
+    let (on_stream, is_on_stream) = std::sync::mpsc::channel();
+    let first = lines(["a 1".to_owned()]).into_iter().chain([Ok(Line::Pause)]);
+    // The input goes on only when its first line was acknowledged.
+    let second = std::iter::once_with(move || {
+        is_on_stream.recv().expect("told");
+        Ok(Line::Whole(InputLine { number: 2, bytes: Bytes::from_static(b"b 2") }))
+    });
+    let tell = async {
+        while progress.records() < 1 {
+            tokio::task::yield_now().await;
+        }
+        on_stream.send(()).expect("the reader waits");
+    };
+    let (summary, ()) = tokio::join!(pump.run(first.chain(second), encode, never()), tell);
+    assert_eq!(summary.expect("taken").records, 2);
+}
