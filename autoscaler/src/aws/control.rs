@@ -9,6 +9,8 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::builders::ShardFilterBuilder;
 use aws_sdk_kinesis::types::{
     ScalingType, Shard, ShardFilter, ShardFilterType, StreamDescriptionSummary, StreamMode, StreamStatus,
 };
@@ -16,7 +18,7 @@ use kcl_core::{HashKey, HashKeyRange, ShardId};
 
 use super::error::{failed, is_refused, timeouts};
 use crate::reconcile::{Call, CallReply, Look, PortError, Refusal, ShardControl};
-use crate::{Layout, OpenShard, StreamState};
+use crate::{EpochMillis, Layout, OpenShard, StreamState};
 
 /// The control plane of one stream.
 #[derive(Clone, Debug)]
@@ -59,16 +61,27 @@ impl KinesisControl {
 
     /// The open shards, all pages.
     pub(super) async fn layout(&self) -> Result<Layout, PortError> {
+        let shards = self.shards(ShardFilter::builder().r#type(ShardFilterType::AtLatest)).await?;
+        Layout::new(shards).map_err(|error| failed("ListShards", &self.stream, error))
+    }
+
+    /// The shards that are open or were at `since`, all pages.
+    pub(super) async fn shards_since(&self, since: EpochMillis) -> Result<Vec<OpenShard>, PortError> {
+        let since = DateTime::from_millis(i64::try_from(since.0).unwrap_or(i64::MAX));
+        let filter = ShardFilter::builder().r#type(ShardFilterType::FromTimestamp).timestamp(since);
+        self.shards(filter).await
+    }
+
+    async fn shards(&self, filter: ShardFilterBuilder) -> Result<Vec<OpenShard>, PortError> {
         let problem = |source: Source| failed("ListShards", &self.stream, source);
-        let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest);
-        let open = open.build().map_err(|error| problem(error.into()))?;
+        let filter = filter.build().map_err(|error| problem(error.into()))?;
         let mut shards = Vec::new();
         let mut next = None;
         for _ in 0..PAGES_MAX {
             let list = self.patient.list_shards();
             let list = match next.take() {
                 Some(token) => list.next_token(token),
-                None => list.stream_name(&self.stream).shard_filter(open.clone()),
+                None => list.stream_name(&self.stream).shard_filter(filter.clone()),
             };
             let page = list.send().await.map_err(|error| problem(error.into()))?;
             for shard in page.shards() {
@@ -76,7 +89,7 @@ impl KinesisControl {
             }
             match page.next_token {
                 Some(token) => next = Some(token),
-                None => return Layout::new(shards).map_err(|error| problem(error.into())),
+                None => return Ok(shards),
             }
         }
         Err(problem(format!("more than {PAGES_MAX} pages").into()))
@@ -176,5 +189,5 @@ fn open_shard(shard: &Shard) -> Result<OpenShard, Source> {
     Ok(OpenShard { id: ShardId::new(&shard.shard_id)?, range: HashKeyRange::new(start, end)? })
 }
 
-/// A stream has at most 10,000 open shards, a page a thousand of them.
+/// A stream has at most 10,000 open shards, and in a quarter of an hour closes no more; a page has a thousand of them.
 const PAGES_MAX: usize = 20;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  DescribeStreamSummary ─▶ state, shard metrics? ─┐
-//!  ListShards ────────────▶ layout ────────────────┼─▶ GetMetricData ─▶ minutes, shards, lag ─┐
+//!  ListShards ────────────▶ layout, closed lately ──┼─▶ GetMetricData ─▶ minutes, shards, lag ─┐
 //!  ListStreamConsumers ───▶ fan-out consumers ─────┘                                          ├─▶ Observation
 //!  DescribeLimits ────────▶ shards left ──────────────────────────────────────────────────────┤
 //!  telemetry table ───────▶ load map, fresher minutes, lag by application ────────────────────┘
@@ -28,8 +28,8 @@ use super::error::timeouts;
 use super::metrics::{Points, Wanted, full_minute, minutes, read};
 use crate::reconcile::{Observer, PortError, ShardControl};
 use crate::{
-    ApplicationLag, EpochMillis, Layout, Minute, Observation, ShardLimits, ShardMinute, TelemetryQuality,
-    TelemetryReading, TelemetryScope,
+    ApplicationLag, EpochMillis, Layout, LoadMap, Minute, Observation, OpenShard, ShardLimits, ShardMinute,
+    TelemetryQuality, TelemetryReading, TelemetryScope,
 };
 
 /// Sees one stream.
@@ -85,6 +85,15 @@ impl AwsObserver {
         })
     }
 
+    /// The shards whose metrics are read: the open ones, and those closed so lately that the newest minutes are theirs.
+    async fn metered(&self, layout: &Layout, now: EpochMillis) -> Vec<OpenShard> {
+        let shards = self.control.shards_since(now.before(METERED_AGE_MAX)).await;
+        shards.unwrap_or_else(|error| {
+            tracing::warn!(%error, cause = ?error.source, "closed shards are unknown");
+            layout.shards().to_vec()
+        })
+    }
+
     async fn told(
         &self,
         identity: &StreamIdentity,
@@ -115,19 +124,21 @@ impl Observer for AwsObserver {
             .inspect_err(|error| tracing::warn!(%error, cause = ?error.source, "shard limit is unknown"))
             .ok();
         let span = (full_minute(now).before(self.window), full_minute(now));
-        let catalog = Catalog::new(&layout, &consumers, has_shard_metrics(&summary));
+        let metered = if has_shard_metrics(&summary) { self.metered(&layout, now).await } else { Vec::new() };
+        let catalog = Catalog::new(metered, &consumers);
         let series = read(&self.metrics, self.control.stream(), &catalog.wanted, span).await;
         let series = series.unwrap_or_else(|error| {
             tracing::warn!(%error, cause = ?error.source, "metrics are unknown");
             vec![Points::new(); catalog.wanted.len()]
         });
+        let minutes = catalog.minutes(&series, span);
         let mut observation = Observation {
             state: state(&summary),
             account_shards_left,
             fan_out_consumers: u32::try_from(consumers.len()).unwrap_or(u32::MAX),
-            minutes: catalog.minutes(&series, span),
-            load_map: None,
+            load_map: catalog.load_map(&series, &minutes, now, &self.limits),
             shards: catalog.shards(&series, span),
+            minutes,
             applications: catalog.applications(&series, &consumers, now),
             layout,
         };
@@ -145,13 +156,12 @@ impl Observer for AwsObserver {
 /// The metrics that are read, by their places in the list.
 struct Catalog {
     wanted: Vec<Wanted>,
-    shards: Vec<ShardId>,
-    has_shard_metrics: bool,
+    /// Shards with metrics of their own.
+    metered: Vec<OpenShard>,
 }
 
 impl Catalog {
-    fn new(layout: &Layout, consumers: &[String], has_shard_metrics: bool) -> Self {
-        let shards: Vec<_> = layout.shards().iter().map(|shard| shard.id.clone()).collect();
+    fn new(metered: Vec<OpenShard>, consumers: &[String]) -> Self {
         let sum = |name, dimension| Wanted { name, statistic: "Sum", dimension };
         let mut wanted: Vec<_> = STREAM_SUMS.iter().map(|&name| sum(name, None)).collect();
         wanted.push(Wanted {
@@ -164,13 +174,11 @@ impl Catalog {
             statistic: "Maximum",
             dimension: Some(("ConsumerName", consumer.clone())),
         }));
-        if has_shard_metrics {
-            for shard in &shards {
-                let dimension = || Some(("ShardId", shard.as_str().to_owned()));
-                wanted.extend(SHARD_SUMS.iter().map(|&name| sum(name, dimension())));
-            }
+        for shard in &metered {
+            let dimension = || Some(("ShardId", shard.id.as_str().to_owned()));
+            wanted.extend(SHARD_SUMS.iter().map(|&name| sum(name, dimension())));
         }
-        Self { wanted, shards, has_shard_metrics }
+        Self { wanted, metered }
     }
 
     fn minutes(&self, series: &[Points], span: (EpochMillis, EpochMillis)) -> Vec<Minute> {
@@ -191,22 +199,45 @@ impl Catalog {
         series: &[Points],
         span: (EpochMillis, EpochMillis),
     ) -> BTreeMap<ShardId, Vec<ShardMinute>> {
-        if !self.has_shard_metrics {
-            return BTreeMap::new();
-        }
-        let first = self.wanted.len() - self.shards.len() * SHARD_SUMS.len();
-        let of_shard = |(place, id): (usize, &ShardId)| {
-            let series = &series[first + place * SHARD_SUMS.len()..][..SHARD_SUMS.len()];
-            let minute = |start| ShardMinute {
-                start,
-                bytes: series[0].get(&start).copied(),
-                records: series[1].get(&start).copied(),
-                rejected_records: series[2].get(&start).copied(),
-                ..ShardMinute::default()
-            };
-            (id.clone(), minutes(span).map(minute).collect())
+        let of_shard = |(place, shard): (usize, &OpenShard)| {
+            let minute = |start| self.shard_minute(series, place, start);
+            (shard.id.clone(), minutes(span).map(minute).collect())
         };
-        self.shards.iter().enumerate().map(of_shard).collect()
+        self.metered.iter().enumerate().map(of_shard).collect()
+    }
+
+    /// Where the load lay in the newest of the last minutes that the shards' metrics account for.
+    fn load_map(
+        &self,
+        series: &[Points],
+        minutes: &[Minute],
+        now: EpochMillis,
+        limits: &ShardLimits,
+    ) -> Option<LoadMap> {
+        if self.metered.is_empty() {
+            return None;
+        }
+        let oldest = now.before(METERED_AGE_MAX);
+        let of_minute = |minute: &Minute| {
+            let reading = |(place, shard): (usize, &OpenShard)| {
+                (shard.range, self.shard_minute(series, place, minute.start))
+            };
+            let readings: Vec<_> = self.metered.iter().enumerate().map(reading).collect();
+            LoadMap::by_shard(minute, &readings, limits)
+        };
+        minutes.iter().rev().take_while(|minute| minute.start >= oldest).find_map(of_minute)
+    }
+
+    fn shard_minute(&self, series: &[Points], place: usize, start: EpochMillis) -> ShardMinute {
+        let first = self.wanted.len() - self.metered.len() * SHARD_SUMS.len();
+        let series = &series[first + place * SHARD_SUMS.len()..][..SHARD_SUMS.len()];
+        ShardMinute {
+            start,
+            bytes: series[0].get(&start).copied(),
+            records: series[1].get(&start).copied(),
+            rejected_records: series[2].get(&start).copied(),
+            ..ShardMinute::default()
+        }
     }
 
     /// Readers that were seen within the window. All polling ones share one metric, so they are one application here.
@@ -240,10 +271,10 @@ fn has_shard_metrics(summary: &StreamDescriptionSummary) -> bool {
 /// What workers tell is younger than CloudWatch and knows seconds and places; what CloudWatch shows is complete. Workers that are
 /// behind tell of the past, and only their lag is believed.
 fn add_telemetry(observation: &mut Observation, told: TelemetryReading) {
-    observation.applications.push(told.application);
+    add_lag(&mut observation.applications, told.application);
     match told.quality {
         TelemetryQuality::Absent | TelemetryQuality::Behind => return,
-        TelemetryQuality::Current => observation.load_map = told.load_map,
+        TelemetryQuality::Current => observation.load_map = told.load_map.or(observation.load_map.take()),
         TelemetryQuality::Partial { .. } => {}
     }
     let newest = observation.minutes.last().map(|minute| minute.start);
@@ -270,6 +301,20 @@ fn add_telemetry(observation: &mut Observation, told: TelemetryReading) {
     }
 }
 
+/// An application that tells is among the polling readers, whose metric is the lag of the last of them: they stay one entry,
+/// since each entry counts against the shards' read limit.
+fn add_lag(applications: &mut Vec<ApplicationLag>, told: ApplicationLag) {
+    let Some(polling) = applications.iter_mut().find(|lag| lag.name == POLLING_READERS) else {
+        applications.push(told);
+        return;
+    };
+    *polling = ApplicationLag {
+        behind: told.behind.map(|behind| behind.max(polling.behind.unwrap_or_default())),
+        is_rising: told.is_rising || polling.is_rising,
+        ..told
+    };
+}
+
 /// In the order of [`Catalog::minutes`].
 const STREAM_SUMS: [&str; 5] = [
     "IncomingBytes",
@@ -288,10 +333,15 @@ const POLLING_READERS: &str = "polling readers";
 /// A reader that told nothing for longer is as far behind as nobody knows.
 const READING_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 const RISING_OVER: Duration = Duration::from_secs(10 * 60);
+/// How far back a minute may lie to say where the load lies: the delay of CloudWatch, and gaps in it.
+const METERED_AGE_MAX: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
 mod tests {
+    use kcl_core::{HashKey, HashKeyRange};
+
     use super::*;
+    use crate::Boundaries;
 
     fn points(ages: &[(u64, f64)]) -> Points {
         ages.iter().map(|&(minute, age)| (EpochMillis(minute * 60_000), age)).collect()
@@ -309,10 +359,9 @@ mod tests {
 
     #[test]
     fn the_catalog_places_every_metric() {
-        let range = kcl_core::HashKeyRange::FULL;
+        let range = HashKeyRange::FULL;
         let id = ShardId::new("shardId-000000000000").expect("valid");
-        let layout = Layout::new(vec![crate::OpenShard { id: id.clone(), range }]).expect("covers");
-        let catalog = Catalog::new(&layout, &["fan".to_owned()], true);
+        let catalog = Catalog::new(vec![OpenShard { id: id.clone(), range }], &["fan".to_owned()]);
         assert_eq!(catalog.wanted.len(), 5 + 1 + 1 + 3);
         let value = |place: usize| points(&[(1, place as f64)]);
         let series: Vec<_> = (0..10).map(value).collect();
@@ -328,5 +377,54 @@ mod tests {
         let behind: Vec<_> =
             lags.iter().map(|lag| (lag.name.as_str(), lag.behind.map(|b| b.as_millis()))).collect();
         assert_eq!(behind, [(POLLING_READERS, Some(5)), ("fan", Some(6))]);
+    }
+
+    #[test]
+    fn a_hot_shard_shows_in_the_newest_minute_that_is_accounted_for_and_a_closed_parent_counts() {
+        let shard = |number: u32, (start, end): (u128, u128)| OpenShard {
+            id: ShardId::new(format!("shardId-{number:012}")).expect("valid"),
+            range: HashKeyRange::new(HashKey(start), HashKey(end)).expect("a range"),
+        };
+        let half = 1_u128 << 127;
+        let metered = vec![
+            shard(0, (0, half - 1)),
+            shard(1, (half, u128::MAX)),
+            shard(2, (0, half / 2 - 1)),
+            shard(3, (half / 2, half - 1)),
+        ];
+        let catalog = Catalog::new(metered, &[]);
+        let mut series = vec![Points::new(); catalog.wanted.len()];
+        series[1] = points(&[(1, 40_000.0), (2, 40_000.0)]);
+        for (place, records) in [(0, 30_000.0), (1, 10_000.0), (2, 0.0), (3, 0.0)] {
+            series[6 + 3 * place + 1] = points(&[(1, records)]);
+        }
+        series[6 + 3 * 3 + 1].insert(EpochMillis(120_000), 9_000.0);
+        let now = EpochMillis(240_000);
+        let minutes = catalog.minutes(&series, (EpochMillis(60_000), EpochMillis(180_000)));
+        let map =
+            catalog.load_map(&series, &minutes, now, &ShardLimits::default()).expect("minute 1 is whole");
+        assert!((map.shares(&Boundaries::uniform(2))[0] - 0.75).abs() < 1e-12);
+        assert!((map.shares(&Boundaries::uniform(4))[1] - 0.375).abs() < 1e-12);
+        let later = now.after(METERED_AGE_MAX);
+        assert_eq!(catalog.load_map(&series, &minutes, later, &ShardLimits::default()), None);
+    }
+
+    #[test]
+    fn an_application_that_tells_is_one_of_the_polling_readers() {
+        let lag = |name: &str, behind: Option<u64>, is_rising| ApplicationLag {
+            name: name.to_owned(),
+            behind: behind.map(Duration::from_secs),
+            is_rising,
+            undrained_parents: None,
+        };
+        let mut lags = vec![lag(POLLING_READERS, Some(90), true), lag("fan", Some(1), false)];
+        add_lag(&mut lags, lag("orders", Some(5), false));
+        assert_eq!(lags, [lag("orders", Some(90), true), lag("fan", Some(1), false)]);
+        let mut lags = vec![lag(POLLING_READERS, Some(90), false)];
+        add_lag(&mut lags, lag("orders", None, false));
+        assert_eq!(lags, [lag("orders", None, false)], "what is not told is unknown");
+        let mut lags = Vec::new();
+        add_lag(&mut lags, lag("orders", Some(5), true));
+        assert_eq!(lags, [lag("orders", Some(5), true)]);
     }
 }

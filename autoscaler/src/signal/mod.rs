@@ -2,6 +2,7 @@
 //!
 //! A reading that is missing is `None`: unknown, never zero.
 
+mod by_shard;
 mod load_map;
 mod observation;
 mod telemetry;

@@ -1,3 +1,4 @@
 //! The autoscaler through its public interface.
 
+mod hot_shard;
 mod traces;

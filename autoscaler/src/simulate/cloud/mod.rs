@@ -165,11 +165,14 @@ impl Cloud {
         self.shards.minutes(self.now, window)
     }
 
-    /// How the load lies on the hash space, as workers report it; `None` if telemetry is off or all workers are stopped.
+    /// How the load lies on the hash space, as workers report it, or else by the newest metrics by shard that account for the
+    /// stream's; `None` if neither is on, or all workers are stopped.
     #[must_use]
     pub fn load_map(&self) -> Option<LoadMap> {
-        let behind = self.readers.report_age()?;
-        self.reports.as_ref()?.load_map(self.now, behind).cloned()
+        let reports = self.reports.as_ref().zip(self.readers.report_age());
+        let reported = reports.and_then(|(reports, behind)| reports.load_map(self.now, behind));
+        let shown = |minute: &Minute| self.shards.load_map(minute, &self.settings.limits);
+        reported.cloned().or_else(|| self.minutes(SHARD_WINDOW_MAX).iter().rev().find_map(shown))
     }
 
     /// How far each application is behind, from its leases and its workers' reports of the last minute.
@@ -302,7 +305,7 @@ impl Cloud {
         if self.shards.is_on() {
             let tries = self.settings.retries.tries_per_minute;
             for (index, shard) in self.control.layout().shards().iter().enumerate() {
-                self.shards.note(&shard.id, self.minute.start, self.ingest.flow(&slice, index), tries);
+                self.shards.note(shard, self.minute.start, self.ingest.flow(&slice, index), tries);
             }
         }
         self.minute.accepted += slice.accepted;

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kcl_core::{HashKey, ShardId};
+use kcl_core::{HashKey, HashKeyRange, ShardId};
 
 use super::cloud_watch::whole;
 use super::ingest::ShardFlow;
 use super::settings::TelemetrySettings;
-use crate::{Boundaries, EpochMillis, LoadMap, ShardMinute};
+use crate::{Boundaries, EpochMillis, LoadMap, Minute, OpenShard, ShardLimits, ShardMinute};
 
 /// The load of single shards by minute.
 #[derive(Clone, Debug)]
@@ -20,8 +20,14 @@ pub(super) struct ShardHistory {
     delay: Duration,
     has_metrics: bool,
     has_telemetry: bool,
-    minute: BTreeMap<ShardId, ShardMinute>,
-    shards: BTreeMap<ShardId, VecDeque<ShardMinute>>,
+    minute: BTreeMap<ShardId, (HashKeyRange, ShardMinute)>,
+    shards: BTreeMap<ShardId, History>,
+}
+
+#[derive(Clone, Debug)]
+struct History {
+    range: HashKeyRange,
+    minutes: VecDeque<ShardMinute>,
 }
 
 impl ShardHistory {
@@ -43,9 +49,9 @@ impl ShardHistory {
     }
 
     /// Adds what a shard did in a slice of the minute that began at `start`; each refused record was tried so often.
-    pub(super) fn note(&mut self, shard: &ShardId, start: EpochMillis, flow: ShardFlow, tries: f64) {
-        let minute =
-            self.minute.entry(shard.clone()).or_insert(ShardMinute { start, ..ShardMinute::default() });
+    pub(super) fn note(&mut self, shard: &OpenShard, start: EpochMillis, flow: ShardFlow, tries: f64) {
+        let empty = (shard.range, ShardMinute { start, ..ShardMinute::default() });
+        let (_, minute) = self.minute.entry(shard.id.clone()).or_insert(empty);
         let add = |sum: &mut Option<f64>, more: f64| *sum = Some(sum.unwrap_or(0.0) + more);
         add(&mut minute.bytes, flow.accepted.bytes);
         add(&mut minute.records, flow.accepted.records);
@@ -61,18 +67,19 @@ impl ShardHistory {
 
     /// Ends the minute. Shards without a figure for an hour are forgotten.
     pub(super) fn end_minute(&mut self, now: EpochMillis) {
-        for (shard, mut minute) in std::mem::take(&mut self.minute) {
+        for (shard, (range, mut minute)) in std::mem::take(&mut self.minute) {
             for sum in [&mut minute.bytes, &mut minute.records, &mut minute.rejected_records] {
                 *sum = whole(*sum);
             }
-            let history = self.shards.entry(shard).or_default();
-            if history.len() == MINUTES_MAX {
-                history.pop_front();
+            let empty = History { range, minutes: VecDeque::new() };
+            let minutes = &mut self.shards.entry(shard).or_insert(empty).minutes;
+            if minutes.len() == MINUTES_MAX {
+                minutes.pop_front();
             }
-            history.push_back(minute);
+            minutes.push_back(minute);
         }
         let oldest = now.before(MINUTE * MINUTES_MAX as u32);
-        self.shards.retain(|_, history| history.back().is_some_and(|last| last.start >= oldest));
+        self.shards.retain(|_, history| history.minutes.back().is_some_and(|last| last.start >= oldest));
     }
 
     /// The minutes of each shard that began within `window` before `now` and can be read; of the last hour at most.
@@ -80,11 +87,24 @@ impl ShardHistory {
         let oldest = now.before(window);
         let is_readable = |minute: &ShardMinute| minute.start.after(MINUTE).after(self.delay) <= now;
         let shown = self.shards.iter().filter_map(|(shard, history)| {
-            let first = history.partition_point(|minute| minute.start < oldest);
-            let end = history.partition_point(is_readable);
-            (first < end).then(|| (shard.clone(), history.range(first..end).copied().collect()))
+            let first = history.minutes.partition_point(|minute| minute.start < oldest);
+            let end = history.minutes.partition_point(is_readable);
+            (first < end).then(|| (shard.clone(), history.minutes.range(first..end).copied().collect()))
         });
         shown.collect()
+    }
+
+    /// Where the load lay in a minute of the stream, by the metrics of its shards.
+    pub(super) fn load_map(&self, minute: &Minute, limits: &ShardLimits) -> Option<LoadMap> {
+        if !self.has_metrics {
+            return None;
+        }
+        let at = |history: &History| {
+            let place = history.minutes.binary_search_by_key(&minute.start, |shard| shard.start).ok()?;
+            Some((history.range, history.minutes[place]))
+        };
+        let shards: Vec<_> = self.shards.values().filter_map(at).collect();
+        LoadMap::by_shard(minute, &shards, limits)
     }
 }
 
@@ -140,6 +160,10 @@ mod tests {
         EpochMillis(seconds * 1_000)
     }
 
+    fn shard() -> OpenShard {
+        OpenShard { id: ShardId::new("shardId-0").expect("valid"), range: HashKeyRange::FULL }
+    }
+
     fn flow(bytes: f64, refused: f64, second_max: f64) -> ShardFlow {
         let mass = |bytes| Mass { bytes, records: bytes / 100.0 };
         ShardFlow {
@@ -152,7 +176,7 @@ mod tests {
 
     #[test]
     fn slices_of_a_minute_add_up_and_the_busiest_second_stays() {
-        let shard = ShardId::new("shardId-0").expect("valid");
+        let shard = shard();
         let telemetry = TelemetrySettings::default();
         let mut history = ShardHistory::new(None, Some(&telemetry));
         history.note(&shard, at(0), flow(600.0, 100.0, 50.0), 3.0);
@@ -168,18 +192,18 @@ mod tests {
             bytes_second_max: Some(50.0),
             records_second_max: Some(0.5),
         };
-        assert_eq!(history.minutes(at(72), hour)[&shard], [expected]);
+        assert_eq!(history.minutes(at(72), hour)[&shard.id], [expected]);
     }
 
     #[test]
     fn metrics_by_shard_have_refusals_and_no_seconds() {
-        let shard = ShardId::new("shardId-0").expect("valid");
+        let shard = shard();
         let mut history = ShardHistory::new(Some(Duration::from_secs(120)), None);
         history.note(&shard, at(0), flow(600.0, 100.0, 50.0), 3.0);
         history.end_minute(at(60));
         let minutes = history.minutes(at(180), Duration::from_secs(3_600));
-        assert_eq!(minutes[&shard][0].rejected_records, Some(3.0));
-        assert_eq!(minutes[&shard][0].bytes_second_max, None);
+        assert_eq!(minutes[&shard.id][0].rejected_records, Some(3.0));
+        assert_eq!(minutes[&shard.id][0].bytes_second_max, None);
     }
 
     #[test]
