@@ -62,8 +62,10 @@ interop:
     tests/interop/kinesis-local/run
 
 # The hot paths: the `weblog` pipeline from record bytes to a compressed object, with the share of each step.
+# And one plan of the autoscaler for a thousand shards, branch by branch.
 bench:
     cargo bench -p leasehold-workers --bench weblog
+    cargo bench -p leasehold-autoscaler --bench plan
 
 # The CloudFormation and Terraform of infra, checked and deployed on an emulator, and what its queue receives read by the
 # autoscaler's code. Needs python3, and terraform with its provider in the folder TF_PLUGIN_DIR, or `--skip-terraform`.

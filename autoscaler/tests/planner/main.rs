@@ -5,6 +5,8 @@
 //! `LEASEHOLD_PLANNER_STEPS` sets the number of steps on up to 32 shards (default 20,000).
 
 mod check;
+mod situations;
+mod speed;
 mod world;
 
 use std::time::{Duration, Instant};
