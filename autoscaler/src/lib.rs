@@ -24,6 +24,8 @@ pub mod aws;
 mod plan;
 mod policy;
 pub mod reconcile;
+#[cfg(feature = "aws")]
+pub mod service;
 mod signal;
 mod simulate;
 mod stream;

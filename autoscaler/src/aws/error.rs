@@ -26,3 +26,13 @@ where
 pub(super) fn timeouts(timeout: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(timeout).operation_attempt_timeout(timeout).build()
 }
+
+/// Whether a call failed because the stream or the table does not exist.
+#[must_use]
+pub fn is_not_found(error: &PortError) -> bool {
+    use aws_sdk_dynamodb::types::error::ResourceNotFoundException as NoTable;
+    use aws_sdk_kinesis::types::error::ResourceNotFoundException as NoStream;
+    let first: &(dyn std::error::Error + 'static) = &*error.source;
+    std::iter::successors(Some(first), |cause| cause.source())
+        .any(|cause| cause.is::<NoStream>() || cause.is::<NoTable>())
+}

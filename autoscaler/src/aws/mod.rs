@@ -16,11 +16,14 @@ mod gauges;
 mod metrics;
 mod observer;
 mod rows;
+mod switch;
 
 pub use control::KinesisControl;
+pub use error::is_not_found;
 pub use gauges::CloudWatchGauges;
 pub use observer::AwsObserver;
 pub use rows::{DynamoDbRows, create_table};
+pub use switch::{Pause, PauseSwitch};
 
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,13 @@
 //!  ListShards ────────────▶ layout, closed lately ──┼─▶ GetMetricData ─▶ minutes, shards, lag ─┐
 //!  ListStreamConsumers ───▶ fan-out consumers ─────┘                                          ├─▶ Observation
 //!  DescribeLimits ────────▶ shards left ──────────────────────────────────────────────────────┤
-//!  telemetry table ───────▶ load map, fresher minutes, lag by application ────────────────────┘
+//!  telemetry tables ──────▶ load map, fresher minutes, lag by application ────────────────────┤
+//!  lease tables ──────────▶ closed shards not drained ────────────────────────────────────────┘
 //! ```
 //!
 //! State and layout must be known. A metric that cannot be read is unknown, and so is every minute without a point.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::Builder;
 use aws_sdk_kinesis::types::StreamDescriptionSummary;
-use kcl::{StreamDigest, StreamIdentity, TelemetryStore};
-use kcl_core::ShardId;
+use kcl::{LeaseStore, StreamDigest, StreamIdentity, TelemetryStore};
+use kcl_core::{ShardId, StoreReply, StoreRequest};
 
 use super::control::{KinesisControl, state};
 use super::error::timeouts;
@@ -40,13 +41,15 @@ pub struct AwsObserver {
     /// How far back minutes are read.
     window: Duration,
     limits: ShardLimits,
-    telemetry: Option<Telemetry>,
+    /// What applications tell, in the order in which they are believed.
+    telemetry: Vec<Telemetry>,
 }
 
 #[derive(Clone, Debug)]
 struct Telemetry {
     application: String,
     store: Arc<dyn TelemetryStore>,
+    leases: Option<Arc<dyn LeaseStore>>,
 }
 
 impl AwsObserver {
@@ -64,13 +67,30 @@ impl AwsObserver {
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts(call_timeout))
             .build();
-        Self { control, metrics: Client::from_conf(config), window, limits, telemetry: None }
+        Self { control, metrics: Client::from_conf(config), window, limits, telemetry: Vec::new() }
     }
 
-    /// Reads what the workers of `application` tell, too.
+    /// Reads what the workers of `application` tell, too. Of several applications the first that tells of every shard gives
+    /// the load map, and each counts by its own lag.
     #[must_use]
     pub fn with_telemetry(mut self, application: impl Into<String>, store: Arc<dyn TelemetryStore>) -> Self {
-        self.telemetry = Some(Telemetry { application: application.into(), store });
+        self.telemetry.push(Telemetry { application: application.into(), store, leases: None });
+        self
+    }
+
+    /// Reads the leases of the application added last, which show the closed shards that it has not drained.
+    #[must_use]
+    pub fn with_leases(mut self, leases: Arc<dyn LeaseStore>) -> Self {
+        if let Some(last) = self.telemetry.last_mut() {
+            last.leases = Some(leases);
+        }
+        self
+    }
+
+    /// The same observer, looking back over another window and with other limits.
+    #[must_use]
+    pub fn looking_back(mut self, window: Duration, limits: ShardLimits) -> Self {
+        (self.window, self.limits) = (window, limits);
         self
     }
 
@@ -94,23 +114,39 @@ impl AwsObserver {
         })
     }
 
+    /// What each application tells; nothing of those whose telemetry cannot be read but that they are of unknown lag.
     async fn told(
         &self,
         identity: &StreamIdentity,
         layout: &Layout,
         now: EpochMillis,
-    ) -> Option<TelemetryReading> {
-        let telemetry = self.telemetry.as_ref()?;
-        let items = telemetry.store.list().await;
-        let items = items.inspect_err(|error| tracing::warn!(%error, "telemetry cannot be read")).ok()?;
-        let scope = TelemetryScope {
-            application: &telemetry.application,
-            stream: StreamDigest::of(identity),
-            layout,
-            limits: &self.limits,
-        };
-        Some(TelemetryReading::read(scope, &items, now))
+    ) -> Vec<TelemetryReading> {
+        let mut told = Vec::with_capacity(self.telemetry.len());
+        for Telemetry { application, store, leases } in &self.telemetry {
+            let items = store.list().await;
+            let items = items.inspect_err(|error| tracing::warn!(%error, "telemetry cannot be read"));
+            let stream = StreamDigest::of(identity);
+            let scope = TelemetryScope { application, stream, layout, limits: &self.limits };
+            let mut reading = TelemetryReading::read(scope, &items.unwrap_or_default(), now);
+            if let Some(leases) = leases {
+                reading.application.undrained_parents = undrained_parents(leases.as_ref(), layout).await;
+            }
+            told.push(reading);
+        }
+        told
     }
+}
+
+/// Closed shards that have a lease and are not read to their end; unknown if the leases cannot be read.
+async fn undrained_parents(leases: &dyn LeaseStore, layout: &Layout) -> Option<u32> {
+    let StoreReply::Table(view) = leases.execute(StoreRequest::ReadTable).await else {
+        tracing::warn!("leases cannot be read");
+        return None;
+    };
+    let open: BTreeSet<_> = layout.shards().iter().map(|shard| &shard.id).collect();
+    let undrained =
+        view.leases.iter().filter(|lease| !lease.is_finished() && !open.contains(&lease.key.shard()));
+    u32::try_from(undrained.count()).ok()
 }
 
 #[async_trait]
@@ -146,7 +182,7 @@ impl Observer for AwsObserver {
             arn: summary.stream_arn().to_owned(),
             created_epoch_seconds: u64::try_from(summary.stream_creation_timestamp().secs()).unwrap_or(0),
         };
-        if let Some(told) = self.told(&identity, &observation.layout, now).await {
+        for told in self.told(&identity, &observation.layout, now).await.into_iter().rev() {
             add_telemetry(&mut observation, told);
         }
         Ok(observation)

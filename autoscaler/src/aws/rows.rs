@@ -204,7 +204,7 @@ fn decode(item: &HashMap<String, AttributeValue>) -> Result<Row, String> {
 }
 
 /// Hash key of the table: the stream's name.
-const STREAM: &str = "stream";
+pub(super) const STREAM: &str = "stream";
 const OWNER: &str = "ownerName";
 const VERSION: &str = "recordVersionNumber";
 /// Milliseconds, as a string, as the lock client writes them.

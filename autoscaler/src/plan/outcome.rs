@@ -34,7 +34,7 @@ impl Plan {
     }
 
     /// The same plan, but not carried out: its action becomes the rejected one.
-    pub(super) fn withheld(self, constraint: Constraint) -> Self {
+    pub(crate) fn withheld(self, constraint: Constraint) -> Self {
         if self.action == Action::Nothing {
             return self;
         }

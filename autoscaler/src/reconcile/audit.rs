@@ -85,6 +85,8 @@ pub struct AuditPlan {
     pub utilisation_before: Option<f64>,
     /// Utilisation of the fullest shard after the action.
     pub utilisation_after: Option<f64>,
+    /// Calls of `UpdateShardCount` that the policy allows after the action.
+    pub quota_left: Option<u32>,
     /// The best action that was not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<AuditAction>,
@@ -186,7 +188,9 @@ impl<W: io::Write + Send> AuditSink for JsonLines<W> {
 }
 
 impl AuditPlan {
-    pub(super) fn new(plan: &Plan, observation: &Observation, ledger: &Ledger, now: EpochMillis) -> Self {
+    /// What was planned from these inputs.
+    #[must_use]
+    pub fn new(plan: &Plan, observation: &Observation, ledger: &Ledger, now: EpochMillis) -> Self {
         let decision = &plan.decision;
         let rejected = decision.rejected.as_ref();
         Self {
@@ -197,6 +201,7 @@ impl AuditPlan {
             demand_shards: decision.demand_shards,
             utilisation_before: decision.utilisation.map(|(before, _)| before),
             utilisation_after: decision.utilisation.map(|(_, after)| after),
+            quota_left: decision.quota_left,
             rejected: rejected.map(|rejected| AuditAction::from(&rejected.action)),
             rejected_because: rejected.map(|rejected| rejected.reason.clone()),
             withheld: None,

@@ -30,6 +30,7 @@ mod port;
 mod reconciler;
 mod settings;
 mod tenure;
+mod trail;
 
 pub use audit::{
     AuditAction, AuditChange, AuditEntry, AuditPlan, AuditReading, AuditRecord, AuditSink, JsonLines,
@@ -43,3 +44,4 @@ pub use message::{Call, CallReply, Look, Moment, Refusal, Reply, Request, Reques
 pub use port::{Gauges, MemoryRowStore, Observer, PortError, RowStore, RowWritten, ShardControl};
 pub use reconciler::{Ports, Reconciler, RunFor};
 pub use settings::{InvalidReconcileSetting, ReconcileSettings};
+pub use trail::{AuditTrail, DecisionLog};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use kcl_core::LeaderLock;
 use parking_lot::Mutex;
 use thiserror::Error;
 
@@ -97,6 +98,13 @@ impl MemoryRowStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The row as somebody else has stored it, for going on from its journal without writing to it.
+    #[must_use]
+    pub fn holding(row: Option<Row>) -> Self {
+        let free = row.map(|row| Row { lock: LeaderLock { is_released: true, ..row.lock }, ..row });
+        Self(Mutex::new(free))
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Reconciler<P> {
     publication: FuturesUnordered<BoxFuture<'static, ()>>,
     failures: u64,
     rounds: u64,
+    me: WorkerId,
+    /// Who else holds the row.
+    holder: Option<WorkerId>,
 }
 
 /// How long a reconciler runs.
@@ -81,7 +84,7 @@ impl<P: Planner> Reconciler<P> {
         let now = moment(&*ports.clock);
         Self {
             stream: stream.to_owned(),
-            controller: Controller::new(stream, settings, me, seed, planner, now),
+            controller: Controller::new(stream, settings, me.clone(), seed, planner, now),
             ports,
             audit,
             call_timeout,
@@ -89,12 +92,14 @@ impl<P: Planner> Reconciler<P> {
             publication: FuturesUnordered::new(),
             failures: 0,
             rounds: 0,
+            me,
+            holder: None,
         }
     }
 
     /// Runs until it is over or `stop` is cancelled, then finishes what is under way and gives the row back. Each of `wakes`
-    /// says "look again".
-    pub async fn run(mut self, run_for: RunFor, wakes: Arc<Notify>, stop: CancellationToken) {
+    /// says "look again". Answers in how many rounds the stream was looked at: none if another controller held the row.
+    pub async fn run(mut self, run_for: RunFor, wakes: Arc<Notify>, stop: CancellationToken) -> u64 {
         let clock = Arc::clone(&self.ports.clock);
         let mut is_stopping = false;
         loop {
@@ -117,6 +122,7 @@ impl<P: Planner> Reconciler<P> {
                     self.controller.handle_shutdown(SHUTDOWN_TIMEOUT, moment(&*clock));
                 }
                 Some((id, reply)) = self.calls.next(), if !self.calls.is_empty() => {
+                    self.note_holder(&reply);
                     self.controller.handle_reply(id, reply, moment(&*clock));
                 }
                 Some(()) = self.publication.next(), if !self.publication.is_empty() => {}
@@ -126,6 +132,19 @@ impl<P: Planner> Reconciler<P> {
             self.controller.handle_timeout(moment(&*clock));
         }
         while self.publication.next().await.is_some() {}
+        self.rounds
+    }
+
+    /// Says once for each other holder of the row why nothing is done here.
+    fn note_holder(&mut self, reply: &Reply) {
+        let (Reply::Row(Some(row)) | Reply::Refused(Some(row))) = reply else { return };
+        let owner = (!row.lock.is_released && row.lock.owner != self.me).then(|| row.lock.owner.clone());
+        if owner != self.holder {
+            if let Some(owner) = &owner {
+                tracing::info!(stream = self.stream, %owner, "another controller acts for the stream");
+            }
+            self.holder = owner;
+        }
     }
 
     fn drain_outputs(&mut self) {

@@ -1,5 +1,6 @@
 //! Settings of a controller: plain data, checked before it is used.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use kcl_core::Millis;
@@ -127,6 +128,20 @@ impl ReconcileSettings {
         Ok(())
     }
 
+    /// The same settings for a wall clock that runs `scale` times as fast as the machine's, as that of the local services
+    /// may: pauses between looks are as long by that clock as they were, leases and timeouts as long by the machine's.
+    #[must_use]
+    pub fn paced(self, scale: NonZeroU32) -> Self {
+        let paced = |pause: Duration| (pause / scale.get()).max(LOOK_GAP_MIN);
+        Self {
+            look_gap: paced(self.look_gap),
+            look_in_flight: paced(self.look_in_flight),
+            look_busy: paced(self.look_busy),
+            look_calm: paced(self.look_calm),
+            ..self
+        }
+    }
+
     /// How long the row is held after the send time of a write: the lease, less what two clocks may differ by and a timer may
     /// be late.
     #[must_use]
@@ -150,6 +165,8 @@ pub struct InvalidReconcileSetting {
     pub remedy: &'static str,
 }
 
+/// A look takes a few calls; more of them would follow each other without a pause.
+const LOOK_GAP_MIN: Duration = Duration::from_millis(100);
 /// Longer waits than an hour hide that nothing happens.
 const SPAN_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -162,6 +179,14 @@ mod tests {
         let settings = ReconcileSettings::default();
         assert_eq!(settings.validate(), Ok(()));
         assert_eq!(settings.tenure(), Millis(60_000 - 120 - 200));
+    }
+
+    #[test]
+    fn looks_keep_up_with_a_faster_clock_and_leases_do_not() {
+        let settings = ReconcileSettings::default().paced(NonZeroU32::new(60).expect("not zero"));
+        assert_eq!(settings.validate(), Ok(()));
+        assert_eq!((settings.look_busy.as_millis(), settings.look_gap.as_millis()), (1_000, 100));
+        assert_eq!(settings.lease, ReconcileSettings::default().lease);
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(crate) async fn sdk_config(region: Option<&str>, endpoint: Option<&str>) -> 
     loader.load().await
 }
 
-fn is_loopback(url: &str) -> bool {
+/// Whether `url` is on this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
     let authority = url.split("://").nth(1).unwrap_or(url);
     let host = authority.split(['/', ':']).next().unwrap_or(authority);
     host == "localhost" || host == "127.0.0.1" || authority.starts_with("[::1]")

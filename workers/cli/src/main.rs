@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             Command::Run(run) => command::run(run).await,
             Command::Pump(pump) => command::pump(pump).await,
             Command::Leases(leases) => command::leases(leases).await,
-            Command::Autoscale(autoscale) => command::autoscale(autoscale),
+            Command::Autoscale(autoscale) => command::autoscale(autoscale).await,
         }
     });
     match result {

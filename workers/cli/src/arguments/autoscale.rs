@@ -1,8 +1,13 @@
 //! What can be typed after `leasehold autoscale`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use autoscaler::trigger::StreamName;
 use clap::{Args, Subcommand};
+use local::ClockAnchor;
+
+use super::LogFormat;
 
 #[derive(Debug, Args)]
 pub(crate) struct AutoscaleArguments {
@@ -12,11 +17,82 @@ pub(crate) struct AutoscaleArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AutoscaleCommand {
+    /// Show what is seen of streams, and change nothing
+    #[command(after_help = OBSERVE_EXAMPLES)]
+    Observe(ObserveArguments),
+    /// Show what would be done with each stream at this moment, and why, and change nothing
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(ObserveArguments),
+    /// Keep streams scaled until stopped
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply(ApplyArguments),
     /// Replay traffic against the planner and the published autoscalers, side by side
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArguments),
     /// Print the default policy as TOML, to start a policy file from
     Policy,
+}
+
+/// Which streams, and how they are reached.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StreamsArguments {
+    /// Streams, separated by commas
+    #[arg(long = "stream", value_name = "NAME", value_delimiter = ',', required = true)]
+    pub(crate) streams: Vec<StreamName>,
+    /// Policy of all of them; without it, the default one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Applications that read them, separated by commas: what their workers tell, and how far they are behind
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) applications: Vec<String>,
+    /// Table in which the autoscaler keeps who leads and what was done
+    #[arg(long, value_name = "NAME", default_value = TABLE)]
+    pub(crate) table: String,
+    /// Address of all services, such as that of `leasehold services`; without it, AWS
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Clock of the services at that address, if it runs faster than the machine's
+    #[arg(long, hide = true, value_name = "CLOCK")]
+    pub(crate) clock: Option<ClockAnchor>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ObserveArguments {
+    #[command(flatten)]
+    pub(crate) streams: StreamsArguments,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    #[command(flatten)]
+    pub(crate) streams: StreamsArguments,
+    /// Queue of SQS in which alarms lie; without it, streams are looked at by time alone
+    #[arg(long, value_name = "URL", conflicts_with = "once")]
+    pub(crate) queue: Option<String>,
+    /// Look at each stream once, do what is to be done, and end: for cron
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Plan and tell, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Make the tables that are missing; on a loopback address that is done anyway
+    #[arg(long)]
+    pub(crate) create_table: bool,
+    /// File to which each decision is added, with what came of it, as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Serve metrics for Prometheus at this address, under /metrics
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// How to log; RUST_LOG filters
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log: LogFormat,
+    /// Stop when standard input is closed, as a child of another process
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +125,38 @@ pub(crate) struct SimulateArguments {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// Of the table, unless another is named.
+pub(crate) const TABLE: &str = "leasehold-autoscaler";
+
+const OBSERVE_EXAMPLES: &str = "Examples:
+  leasehold autoscale observe --stream orders
+  leasehold autoscale observe --stream orders,clicks --applications billing --json
+  leasehold autoscale observe --stream orders --endpoint http://127.0.0.1:4566
+
+A reading that is missing is unknown, never zero: `-` in the table, null in JSON.";
+
+const PLAN_EXAMPLES: &str = "Examples:
+  leasehold autoscale plan --stream orders
+  leasehold autoscale plan --stream orders,clicks --policy policy.toml --json
+
+Without the autoscaler's table, the calls of the last 24 hours are unknown and taken for none.
+Exit codes: 0 planned, whatever the plan; 1 failed; 2 wrong arguments; 3 stream not found; 5 service not reachable.";
+
+const APPLY_EXAMPLES: &str = "Examples:
+  leasehold autoscale apply --stream orders --dry-run       what it would do, told and not done
+  leasehold autoscale apply --stream orders,clicks --policy policy.toml \\
+      --queue https://sqs.eu-west-1.amazonaws.com/111122223333/leasehold-wake --metrics 127.0.0.1:9464
+  leasehold autoscale apply --stream orders --once          from cron
+
+Streams are looked at every one to five minutes, the sooner the fuller they are, and at once when an alarm says so.
+Any number of these may run: one of them acts for a stream, another takes over when it has not been heard of for
+a minute. The policy file is read again in every round: `is_paused = true` stops all changes at once, and so does a
+file that cannot be read. The first SIGINT or SIGTERM finishes the call under way, writes down what came of it and
+gives the streams back.
+
+Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream that was to be looked at once;
+2 wrong arguments or policy; 3 stream not found; 5 service not reachable.";
 
 const SIMULATE_EXAMPLES: &str = "Examples:
   leasehold autoscale simulate                      eleven families, five seeds, a fortnight each

@@ -9,7 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::ClockAnchor;
 use workers::Preset;
 
-pub(crate) use autoscale::{AutoscaleArguments, AutoscaleCommand, SimulateArguments};
+pub(crate) use autoscale::{
+    ApplyArguments, AutoscaleArguments, AutoscaleCommand, ObserveArguments, SimulateArguments,
+    StreamsArguments,
+};
 
 /// Consume Kinesis streams with leases, exactly once into S3, on AWS or on one machine.
 #[derive(Debug, Parser)]
@@ -35,7 +38,7 @@ pub(crate) enum Command {
     Pump(PumpArguments),
     /// Show who holds which shard
     Leases(LeasesArguments),
-    /// Try the shard autoscaler on traffic
+    /// Scale the shards of streams; or see what is seen of them, what would be done, and how that does on traffic
     Autoscale(AutoscaleArguments),
 }
 

@@ -9,7 +9,7 @@ mod resolve;
 mod run;
 mod services;
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -23,6 +23,7 @@ pub(crate) use pump::{Feed, encoder, generated, pump};
 pub(crate) use run::run;
 pub(crate) use services::services;
 
+use crate::arguments::LogFormat;
 use crate::problem::Problem;
 
 /// Reads, checks and resolves a settings file.
@@ -48,4 +49,18 @@ pub(crate) async fn stdin_closed(is_watched: bool) {
     });
     // The sender is dropped without a message: the error is the news.
     let _ = receiver.await;
+}
+
+/// Logs to standard error; `RUST_LOG` filters.
+fn start_logging(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,aws_config=warn"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
 }

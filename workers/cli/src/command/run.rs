@@ -1,6 +1,5 @@
 //! `leasehold run`: one worker, on AWS or any endpoint.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use kcl::aws::{DynamoDbLeaseStore, DynamoDbTelemetryStore, KinesisStream};
@@ -12,8 +11,8 @@ use workers::{
     check_conditional_writes,
 };
 
-use super::{settings_of, stdin_closed};
-use crate::arguments::{LogFormat, RunArguments};
+use super::{settings_of, start_logging, stdin_closed};
+use crate::arguments::RunArguments;
 use crate::clock::ServicesClock;
 use crate::connection::sdk_config;
 use crate::problem::{FAILED, Problem, UNAVAILABLE, text};
@@ -110,19 +109,6 @@ fn announce(settings: &PipelineSettings, table: &str) {
         actions = IAM_ACTIONS,
         "resources and the IAM actions they need"
     );
-}
-
-fn start_logging(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,aws_config=warn"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
 }
 
 const IAM_ACTIONS: &str = "kinesis:DescribeStreamSummary kinesis:ListShards kinesis:GetShardIterator \

@@ -1,36 +1,22 @@
-//! `leasehold autoscale`: what the autoscaler would do, shown before it may do anything.
+//! `leasehold autoscale`: what the autoscaler sees, plans, does, and would have done.
 
+mod apply;
+mod connect;
+mod metrics;
+mod observe;
+mod plan;
+mod policy;
 mod simulate;
 
-use std::path::Path;
-
-use anyhow::Context as _;
-use autoscaler::Policy;
-
 use crate::arguments::{AutoscaleArguments, AutoscaleCommand};
-use crate::problem::Problem;
 
 /// Runs one of the modes.
-pub(crate) fn autoscale(arguments: AutoscaleArguments) -> anyhow::Result<()> {
+pub(crate) async fn autoscale(arguments: AutoscaleArguments) -> anyhow::Result<()> {
     match arguments.command {
+        AutoscaleCommand::Observe(arguments) => observe::observe(&arguments).await,
+        AutoscaleCommand::Plan(arguments) => plan::plan(&arguments).await,
+        AutoscaleCommand::Apply(arguments) => apply::apply(arguments).await,
         AutoscaleCommand::Simulate(arguments) => simulate::simulate(&arguments),
-        AutoscaleCommand::Policy => print_policy(),
+        AutoscaleCommand::Policy => policy::print_policy(),
     }
-}
-
-/// The policy of `file`, or the default one.
-fn policy_of(file: Option<&Path>) -> anyhow::Result<Policy> {
-    let Some(file) = file else { return Ok(Policy::default()) };
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("policy file {} cannot be read", file.display()))?;
-    let problem = |error: &dyn std::fmt::Display| Problem::usage(format!("{}: {error}", file.display()));
-    let policy: Policy = toml::from_str(&text).map_err(|error| problem(&error))?;
-    policy.validate().map_err(|error| problem(&error))?;
-    Ok(policy)
-}
-
-/// The default policy as a file to start from.
-fn print_policy() -> anyhow::Result<()> {
-    print!("{}", toml::to_string(&Policy::default()).context("the policy has no TOML")?);
-    Ok(())
 }

@@ -7,7 +7,7 @@ use autoscaler::{
     CloudSettings, Comparison, Ours, TelemetrySettings, Trace, TraceSettings, compare, read_trace, suite,
 };
 
-use super::policy_of;
+use super::policy::policy_of;
 use crate::arguments::SimulateArguments;
 use crate::problem::{FAILED, Problem};
 

@@ -1,0 +1,174 @@
+//! `leasehold autoscale apply`: the autoscaler as a process.
+//!
+//! ```text
+//!  queue ─▶ WakePoller ─▶ wakes ─┐
+//!  policy file, kill switch ─────┼─▶ Attendance: a reconciler for each stream ─┬─▶ log, audit file, audit table
+//!  SIGINT, SIGTERM ─▶ stop ──────┘                                             └─▶ CloudWatch, /metrics
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use autoscaler::reconcile::{
+    AuditSink, AuditTrail, DecisionLog, JsonLines, MemoryRowStore, RowStore, RunFor,
+};
+use autoscaler::service::{Attendance, Steering, StreamParts};
+use autoscaler::trigger::{SqsWakeQueue, StreamName, TriggerSettings, WakePoller};
+use kcl::WorkerId;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::connect::Site;
+use super::metrics::{Board, Told};
+use crate::arguments::ApplyArguments;
+use crate::command::{start_logging, stdin_closed};
+use crate::problem::{FAILED, Problem};
+
+/// Keeps the streams scaled until a signal, or looks at each once.
+pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
+    start_logging(arguments.log);
+    let site = Site::of(&arguments.streams).await?;
+    for stream in &arguments.streams.streams {
+        site.look(stream.as_str()).await?;
+    }
+    if !arguments.dry_run {
+        site.open_table(arguments.create_table).await?;
+    }
+    let audit = arguments.audit.as_deref().map(open_audit).transpose()?;
+    let board = Arc::new(Board::new());
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(end_on_signals(stop.clone(), arguments.stop_with_stdin)?);
+    let serving = match arguments.metrics {
+        Some(address) => Some(board.serve(address, stop.clone()).await?),
+        None => None,
+    };
+
+    let mut attendance = Attendance::new();
+    for stream in &arguments.streams.streams {
+        let parts = parts(&site, &arguments, stream, audit.as_ref(), &board).await?;
+        let (me, seed) = identity();
+        attendance =
+            attendance.with(stream.clone(), site.connection.reconciler(stream.as_str(), me, seed, parts));
+    }
+    let (sender, wakes) = mpsc::channel(WAKES_MAX);
+    let polling = arguments.queue.map(|url| {
+        let queue = Arc::new(SqsWakeQueue::new(&site.sdk, url));
+        let poller = WakePoller::new(queue, triggers(&site, &arguments.streams.streams), board.tally());
+        tokio::spawn(poller.run(sender, stop.clone()))
+    });
+    let run_for = if arguments.once { RunFor::OneRound } else { RunFor::Ever };
+    let bounded = attendance.run(run_for, wakes, stop.clone());
+    tokio::pin!(bounded);
+    let rounds = tokio::select! {
+        biased;
+        rounds = &mut bounded => rounds,
+        () = tokio::time::sleep(ONCE_MAX), if arguments.once => {
+            stop.cancel();
+            bounded.await
+        }
+        _ = signals => return Err(Problem::with_code(FAILED, "stopped at once: what is under way is not written down")),
+    };
+    stop.cancel();
+    if let Some(polling) = polling {
+        polling.await?;
+    }
+    if let Some(serving) = serving {
+        serving.await??;
+    }
+    let missed: Vec<_> =
+        rounds.iter().filter(|(_, rounds)| **rounds == 0).map(|(stream, _)| stream.as_str()).collect();
+    if arguments.once && !missed.is_empty() {
+        let (streams, table) = (missed.join(", "), site.connection.table());
+        let message = format!(
+            "{streams} could not be looked at within {} s: another controller acts for it by table {table}, or the services \
+             do not answer; the log says which",
+            ONCE_MAX.as_secs()
+        );
+        return Err(Problem::with_code(FAILED, message));
+    }
+    Ok(())
+}
+
+/// What a stream's reconciler is given.
+async fn parts(
+    site: &Site,
+    arguments: &ApplyArguments,
+    stream: &StreamName,
+    audit: Option<&File>,
+    board: &Arc<Board>,
+) -> anyhow::Result<StreamParts> {
+    let connection = &site.connection;
+    let steering = Steering::new(Arc::clone(&site.source), site.policy.clone());
+    let rows = connection.rows(stream.as_str());
+    let mut trail = AuditTrail::new().with(DecisionLog).with(board.decisions());
+    if let Some(file) = audit {
+        trail = trail.with(JsonLines::new(file.try_clone().context("the audit file cannot be shared")?));
+    }
+    let audit: Box<dyn AuditSink> = Box::new(trail);
+    if arguments.dry_run {
+        let row = match site.ledger(stream.as_str()).await? {
+            Some(_) => rows.read().await.map_err(|error| site.problem_of_table(error))?,
+            None => None,
+        };
+        let rows: Arc<dyn RowStore> = Arc::new(MemoryRowStore::holding(row));
+        let gauges = Arc::new(Told::new(stream, Arc::clone(board), None));
+        return Ok(StreamParts { rows, gauges, audit, steering: Arc::new(steering.dry()) });
+    }
+    let gauges = Arc::new(Told::new(stream, Arc::clone(board), Some(connection.gauges(stream.as_str()))));
+    let steering = Arc::new(steering.with_switch(connection.switch(stream.as_str())));
+    Ok(StreamParts { rows: Arc::new(rows), gauges, audit, steering })
+}
+
+/// The name of a controller, of which no two are alike, and its seed.
+pub(super) fn identity() -> (WorkerId, u64) {
+    let id = format!("autoscaler-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
+    (WorkerId::new(id).expect("shorter than an id may be"), fastrand::u64(..))
+}
+
+/// Only the streams that are looked after can be woken, and only by alarms of their region.
+pub(super) fn triggers(site: &Site, streams: &[StreamName]) -> TriggerSettings {
+    let region = site.sdk.region().and_then(|region| region.as_ref().parse().ok());
+    let streams = Some(streams.iter().cloned().collect::<BTreeSet<_>>());
+    TriggerSettings { region, streams, ..TriggerSettings::default() }
+}
+
+fn open_audit(path: &Path) -> anyhow::Result<File> {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    file.map_err(|error| {
+        Problem::usage(format!("audit file {} cannot be opened: {error}; give another one", path.display()))
+    })
+}
+
+/// Cancels `stop` at the first signal, and completes at the second.
+fn end_on_signals(
+    stop: CancellationToken,
+    is_stdin_watched: bool,
+) -> anyhow::Result<impl Future<Output = ()> + Send> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = stdin_closed(is_stdin_watched) => {}
+        }
+        tracing::info!("stopping; another signal stops at once");
+        stop.cancel();
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// A wake is a name; what waits longer is given back to the queue.
+const WAKES_MAX: usize = 64;
+/// Longer than the row of a controller that died is held, and than a look and a call take after that.
+const ONCE_MAX: Duration = Duration::from_secs(150);

@@ -1,0 +1,125 @@
+//! The streams that arguments name, reached and found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use autoscaler::aws::{create_table, is_not_found};
+use autoscaler::reconcile::{Look, PortError, ReconcileSettings, RowStore as _, ShardControl as _};
+use autoscaler::service::{Connection, PolicySource};
+use autoscaler::{EpochMillis, Ledger, Policy};
+use aws_config::SdkConfig;
+use kcl::aws::{DynamoDbLeaseStore, DynamoDbTelemetryStore};
+use local::Clock;
+
+use super::policy::{policy_of, source_of};
+use crate::arguments::StreamsArguments;
+use crate::clock::ServicesClock;
+use crate::connection::{is_loopback, sdk_config};
+use crate::problem::{FAILED, Problem, STREAM_NOT_FOUND, UNAVAILABLE, text};
+
+/// Everything that the modes share.
+pub(super) struct Site {
+    pub(super) connection: Connection,
+    pub(super) sdk: SdkConfig,
+    /// The policy as it was at the start.
+    pub(super) policy: Policy,
+    /// Where it comes from from then on.
+    pub(super) source: Arc<dyn PolicySource>,
+    is_local: bool,
+}
+
+impl Site {
+    /// Reads the policy and makes the clients; calls nothing.
+    pub(super) async fn of(arguments: &StreamsArguments) -> anyhow::Result<Self> {
+        let StreamsArguments { policy: file, applications, table, endpoint, clock, .. } = arguments;
+        let policy = policy_of(file.as_deref())?;
+        let sdk = sdk_config(None, endpoint.as_deref()).await;
+        let settings = ReconcileSettings { limits: policy.limits, ..ReconcileSettings::default() };
+        let clock = clock.map(|anchor| Arc::new(Clock::anchored(anchor)));
+        let settings = match &clock {
+            Some(clock) => settings.paced(clock.scale()),
+            None => settings,
+        };
+        let mut connection = Connection::new(sdk.clone(), table, settings);
+        if let Some(clock) = clock {
+            connection = connection.with_clock(Arc::new(ServicesClock::new(clock)));
+        }
+        for application in applications {
+            let telemetry = Arc::new(DynamoDbTelemetryStore::new(&sdk, application));
+            let leases = Arc::new(DynamoDbLeaseStore::new(&sdk, application, LEASES_TIMEOUT));
+            connection = connection.with_reader(application, telemetry, leases);
+        }
+        let is_local = endpoint.as_deref().is_some_and(is_loopback);
+        Ok(Self { connection, sdk, policy, source: source_of(file.as_deref()), is_local })
+    }
+
+    /// Now, by the clock of the services.
+    pub(super) fn now(&self) -> EpochMillis {
+        EpochMillis(self.connection.clock().epoch_millis())
+    }
+
+    /// State and shards of a stream.
+    pub(super) async fn look(&self, stream: &str) -> anyhow::Result<Look> {
+        self.connection.control(stream).look().await.map_err(|error| problem_of_stream(stream, error))
+    }
+
+    /// What was done to a stream, as far as it is known: nothing without the autoscaler's table.
+    pub(super) async fn ledger(&self, stream: &str) -> anyhow::Result<Option<Ledger>> {
+        match self.connection.ledger(stream).await {
+            Ok(ledger) => Ok(Some(ledger)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.problem_of_table(error)),
+        }
+    }
+
+    /// Makes sure that the autoscaler's table is there.
+    pub(super) async fn open_table(&self, may_create: bool) -> anyhow::Result<()> {
+        let table = self.connection.table();
+        if may_create || self.is_local {
+            create_table(&self.sdk, table).await.map_err(|error| self.problem_of_table(error))?;
+        }
+        for attempt in 1..=TABLE_READS_MAX {
+            match self.connection.rows(TABLE_PROBE).read().await {
+                Ok(_) => return Ok(()),
+                // A table that was just made is not there for some seconds.
+                Err(error) if is_not_found(&error) && may_create && attempt < TABLE_READS_MAX => {
+                    tokio::time::sleep(TABLE_PAUSE).await;
+                }
+                Err(error) => return Err(self.problem_of_table(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a failed call of the autoscaler's table means.
+    pub(super) fn problem_of_table(&self, error: PortError) -> anyhow::Error {
+        let table = self.connection.table();
+        if is_not_found(&error) {
+            let message = format!(
+                "table {table} does not exist: deploy infra/aws/control.yaml and give its table by --table, or let \
+                 --create-table make it"
+            );
+            return Problem::with_code(FAILED, message);
+        }
+        let message =
+            format!("table {table} cannot be used; check its name, region, endpoint and credentials");
+        Problem::with_code(UNAVAILABLE, format!("{message}: {}", text(&error.into())))
+    }
+}
+
+/// What a failed call of a stream means.
+pub(super) fn problem_of_stream(stream: &str, error: PortError) -> anyhow::Error {
+    if is_not_found(&error) {
+        let message = format!("stream {stream} does not exist: check its name, the region and --endpoint");
+        return Problem::with_code(STREAM_NOT_FOUND, message);
+    }
+    let message = format!("stream {stream} cannot be read; check region, endpoint and credentials");
+    Problem::with_code(UNAVAILABLE, format!("{message}: {}", text(&error.into())))
+}
+
+/// A name that no stream has, for a read that finds nothing.
+const TABLE_PROBE: &str = "/probe";
+/// Making a table of DynamoDB takes some ten seconds.
+const TABLE_READS_MAX: u32 = 60;
+const TABLE_PAUSE: Duration = Duration::from_secs(1);
+const LEASES_TIMEOUT: Duration = Duration::from_secs(15);
