@@ -28,7 +28,16 @@ gates:
 
 # The tests on real input, found by LEASEHOLD_SAMPLE_DATA.
 sample:
-    cargo test --workspace --test it -- --ignored sample_
+    cargo test --workspace --test it --test suite -- --ignored --nocapture sample_
+
+# The planner beside the published autoscalers on synthetic traffic of these seeds: the table, and each bar beside what is
+# listed of it in autoscaler/tests/suite/bars.toml.
+suite seeds="1,2,3,4,5":
+    LEASEHOLD_SUITE_SEEDS={{seeds}} cargo test --workspace --test suite -- --ignored --nocapture seeds_
+
+# The autoscaler's controllers under so many seeds of crashes, pauses, late calls, operators and rivals.
+autoscale-faults seeds="100000":
+    LEASEHOLD_SEEDS={{seeds}} cargo test --profile sim -p leasehold-autoscaler --test reconcile -- --ignored --nocapture many_seeds
 
 # Coordinators under schedules chosen by bytes, and every order of events within small bounds.
 sim:
