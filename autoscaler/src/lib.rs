@@ -42,10 +42,11 @@ pub use signal::{
     TelemetryQuality, TelemetryReading, TelemetryScope,
 };
 pub use simulate::{
-    ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, Gaps, KeySchedule,
-    MetricSettings, MinuteLoad, Operation, OperationKind, Ours, ReadMode, Refusal, RetrySettings, Row, Run,
-    RunMinute, Scaler, Scores, Slowdown, Summary, TelemetrySettings, Trace, TraceError, TraceFile,
-    TraceSettings, aws_samples, baselines, clairvoyant, compare, fixed_count, minutes_to_absorb, reactive,
-    read_trace, required, run, skewed, suite, surge,
+    ApplicationSettings, Bar, Cloud, CloudSettings, Comparison, Family, Figures, Gaps, Judgement,
+    KeySchedule, MetricSettings, MinuteLoad, Occasion, Operation, OperationKind, Ours, ReadMode, Refusal,
+    RetrySettings, Row, Run, RunMinute, Scaler, Scores, Slowdown, Summary, TelemetrySettings, Trace,
+    TraceError, TraceFile, TracePlot, TraceSettings, aws_samples, baselines, clairvoyant, compare,
+    compare_plotted, fixed_count, minutes_to_absorb, reactive, read_trace, report_page, required, run,
+    skewed, suite, surge,
 };
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

@@ -5,31 +5,33 @@
 use std::time::Duration;
 
 use super::{Cloud, Scaler};
-use crate::{Action, Change, Ledger, LedgerCall, Origin, Plan, Policy, Step, StreamState, plan};
+use crate::{Action, Change, Decision, Ledger, LedgerCall, Origin, Policy, Step, StreamState, plan};
 
 /// The planner under a policy.
 #[derive(Debug)]
 pub struct Ours {
     policy: Policy,
     ledger: Ledger,
+    decision: Option<Decision>,
 }
 
 impl Ours {
     /// A planner without history.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy, ledger: Ledger::default() }
+        Self { policy, ledger: Ledger::default(), decision: None }
     }
 
     fn look(&mut self, cloud: &mut Cloud) {
         let observation = cloud.observe(self.policy.shrink_window + METRIC_DELAY_MAX);
         let plan = plan(&observation, &self.ledger, &self.policy, cloud.now());
-        self.carry_out(plan, cloud);
+        self.decision = Some(plan.decision);
+        self.carry_out(plan.action, cloud);
     }
 
-    fn carry_out(&mut self, plan: Plan, cloud: &mut Cloud) {
+    fn carry_out(&mut self, action: Action, cloud: &mut Cloud) {
         let count = cloud.layout().count();
-        match plan.action {
+        match action {
             Action::Nothing => self.ledger.reshaping = None,
             Action::Scale { target } => {
                 self.ledger.reshaping = None;
@@ -56,6 +58,10 @@ impl Ours {
 impl Scaler for Ours {
     fn name(&self) -> &str {
         "leasehold"
+    }
+
+    fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
     }
 
     fn minute(&mut self, cloud: &mut Cloud) {

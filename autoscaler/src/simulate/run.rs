@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cloud::History;
 use super::traffic::Trace;
 use super::{Cloud, CloudSettings, Scaler, Scores};
-use crate::{Boundaries, EpochMillis, ShardLimits};
+use crate::{Boundaries, Decision, EpochMillis, ShardLimits};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Run {
     pub refused: Vec<Refusal>,
     /// Where the shards began: at the start, and from each completed reshard on.
     pub layouts: Vec<(EpochMillis, Boundaries)>,
+    /// Why it was done, in order of time; nothing of a scaler that does not say.
+    pub judgements: Vec<Judgement>,
     /// How well it went.
     pub scores: Scores,
 }
@@ -47,6 +49,14 @@ pub struct RunMinute {
     pub behind: Duration,
 }
 
+impl RunMinute {
+    /// Whether at least one record was refused; less is a rounding error of the fluid.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.throttled_records >= RECORD
+    }
+}
+
 /// An accepted call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Operation {
@@ -66,6 +76,26 @@ pub struct Operation {
     pub capacity_before: f64,
     /// The same after.
     pub capacity_after: f64,
+}
+
+/// A decision worth keeping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// When it was made.
+    pub at: EpochMillis,
+    /// What makes it worth keeping.
+    pub occasion: Occasion,
+    /// The decision.
+    pub decision: Decision,
+}
+
+/// What a decision led to or met with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// This operation of the run was called.
+    Operation(usize),
+    /// Records were refused, for the first minute on end.
+    Throttled,
 }
 
 /// Which call changes the shards.
@@ -99,7 +129,8 @@ pub fn run(trace: &Trace, settings: &CloudSettings, scaler: &mut dyn Scaler) -> 
     let shards = shards.clamp(1, settings.account_shards_max);
     let mut keys = trace.keys.at(0);
     let mut cloud = Cloud::new(settings.clone(), shards, keys.clone(), trace.start);
-    let mut minutes = Vec::with_capacity(trace.minutes.len());
+    let mut minutes: Vec<RunMinute> = Vec::with_capacity(trace.minutes.len());
+    let mut judgements = Judgements::default();
     for (index, load) in trace.minutes.iter().enumerate() {
         let keys_now = trace.keys.at(index);
         if !std::ptr::eq(keys, keys_now) {
@@ -107,16 +138,44 @@ pub fn run(trace: &Trace, settings: &CloudSettings, scaler: &mut dyn Scaler) -> 
             cloud.set_keys(keys);
         }
         scaler.minute(&mut cloud);
+        judgements.note_operations(&cloud, scaler);
         cloud.begin_minute(load);
         while cloud.advance() {
             scaler.reshard_done(&mut cloud);
+            judgements.note_operations(&cloud, scaler);
         }
-        minutes.push(cloud.end_minute());
+        let minute = cloud.end_minute();
+        if minute.is_throttled() && !minutes.last().is_some_and(RunMinute::is_throttled) {
+            judgements.note(&cloud, scaler, Occasion::Throttled);
+        }
+        minutes.push(minute);
     }
     let History { operations, refused, layouts, shard_hours } = cloud.into_history();
     let scores = Scores::of(&minutes, &operations, &refused, shard_hours);
-    let scaler = scaler.name().to_owned();
-    Run { scaler, trace: trace.name.clone(), minutes, operations, refused, layouts, scores }
+    let (scaler, judgements) = (scaler.name().to_owned(), judgements.kept);
+    Run { scaler, trace: trace.name.clone(), minutes, operations, refused, layouts, judgements, scores }
+}
+
+/// The decisions of a run. Bounded by its operations and minutes.
+#[derive(Default)]
+struct Judgements {
+    kept: Vec<Judgement>,
+    operations: usize,
+}
+
+impl Judgements {
+    fn note_operations(&mut self, cloud: &Cloud, scaler: &dyn Scaler) {
+        if cloud.operation_count() > self.operations {
+            self.operations = cloud.operation_count();
+            self.note(cloud, scaler, Occasion::Operation(self.operations - 1));
+        }
+    }
+
+    fn note(&mut self, cloud: &Cloud, scaler: &dyn Scaler, occasion: Occasion) {
+        if let Some(decision) = scaler.decision() {
+            self.kept.push(Judgement { at: cloud.now(), occasion, decision: decision.clone() });
+        }
+    }
 }
 
 /// As many shards as carry the greatest demand of the first hour at the usual utilisation.
@@ -126,6 +185,7 @@ fn first_shards(trace: &Trace, limits: &ShardLimits) -> u32 {
     (demand / FIRST_UTILISATION - ROUNDING).ceil() as u32
 }
 
+const RECORD: f64 = 1.0;
 const FIRST_UTILISATION: f64 = 0.7;
 /// Less than this much of a shard is a rounding error.
 const ROUNDING: f64 = 1e-9;

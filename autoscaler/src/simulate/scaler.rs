@@ -1,6 +1,7 @@
 //! What is put to the test: anything that looks at a stream and changes its shards.
 
 use super::Cloud;
+use crate::Decision;
 
 /// An autoscaler under simulation.
 pub trait Scaler {
@@ -9,6 +10,11 @@ pub trait Scaler {
 
     /// The shards that the stream is to have at the start, for those that know in advance.
     fn shards_at_start(&self) -> Option<u32> {
+        None
+    }
+
+    /// Why it did what it did last, or did nothing; `None` for those that do not say.
+    fn decision(&self) -> Option<&Decision> {
         None
     }
 

@@ -48,7 +48,7 @@ impl Scores {
         refused: &[Refusal],
         shard_hours: f64,
     ) -> Self {
-        let throttled = minutes.iter().filter(|minute| minute.throttled_records >= RECORD).count();
+        let throttled = minutes.iter().filter(|minute| minute.is_throttled()).count();
         let days = minutes.len() as f64 / MINUTES_OF_A_DAY;
         let total = |records: fn(&RunMinute) -> f64| minutes.iter().map(records).sum::<f64>();
         let offered = total(|minute| minute.offered_records);
@@ -151,8 +151,6 @@ fn count(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
 
-/// Less than one record of the fluid is none.
-const RECORD: f64 = 1.0;
 const MINUTES_OF_A_DAY: f64 = 1_440.0;
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -287,6 +287,11 @@ impl Cloud {
         }
     }
 
+    /// How many calls were accepted so far.
+    pub(super) const fn operation_count(&self) -> usize {
+        self.history.operations.len()
+    }
+
     /// What was done to the stream.
     pub(super) fn into_history(self) -> History {
         self.history

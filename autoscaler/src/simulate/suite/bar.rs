@@ -110,10 +110,10 @@ fn ratio(own: f64, theirs: f64) -> f64 {
     if own == 0.0 { 0.0 } else { own / theirs }
 }
 
-pub(super) const AWS_SAMPLES: &str = "aws-samples ×2/÷2";
+pub(in crate::simulate) const AWS_SAMPLES: &str = "aws-samples ×2/÷2";
 const SCALING_UTILS: &str = "scaling-utils 150/25";
-const THROTTLED_MAX: f64 = 0.25;
-const OVER_IDEAL_MAX: f64 = 1.6;
+pub(in crate::simulate) const THROTTLED_MAX: f64 = 0.25;
+pub(in crate::simulate) const OVER_IDEAL_MAX: f64 = 1.6;
 /// One of the quota's ten stays for an operator.
 const CALLS_MAX: f64 = 9.0;
 const OPPOSITE_PERCENT_MAX: f64 = 2.0;

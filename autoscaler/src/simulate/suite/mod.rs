@@ -21,9 +21,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::bar::Bar;
+pub(super) use self::bar::{AWS_SAMPLES, OVER_IDEAL_MAX, THROTTLED_MAX};
 pub use self::row::{Figures, Row, Summary};
 use self::row::{family_summaries, summaries};
-use super::{CloudSettings, Scaler, Trace, baselines, clairvoyant, reactive, run};
+use super::page::Detail;
+use super::{CloudSettings, Scaler, Trace, TracePlot, baselines, clairvoyant, reactive, run};
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,14 +47,30 @@ pub fn compare<S: Scaler>(
     settings: &CloudSettings,
     candidate: impl Fn() -> S + Sync,
 ) -> Comparison {
-    let rows = in_parallel(traces, |trace| rows_of(trace, settings, candidate()));
-    let rows: Vec<Row> = rows.into_iter().flatten().collect();
-    let overall = summaries("all", &rows);
-    let bars = bar::judge(&rows, &overall);
-    Comparison { families: family_summaries(&rows), overall, bars, rows }
+    Comparison::of(in_parallel(traces, |trace| replay(trace, settings, candidate(), None).0))
+}
+
+/// The same, with what a page draws of each trace; see [`report_page`](super::report_page).
+#[must_use]
+pub fn compare_plotted<S: Scaler>(
+    traces: &[Trace],
+    settings: &CloudSettings,
+    candidate: impl Fn() -> S + Sync,
+) -> (Comparison, Vec<TracePlot>) {
+    let detail = Detail::of_each(traces.len());
+    let replays = in_parallel(traces, |trace| replay(trace, settings, candidate(), Some(detail)));
+    let (rows, plots): (Vec<_>, Vec<_>) = replays.into_iter().unzip();
+    (Comparison::of(rows), plots.into_iter().flatten().collect())
 }
 
 impl Comparison {
+    fn of(rows: Vec<Vec<Row>>) -> Self {
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        let overall = summaries("all", &rows);
+        let bars = bar::judge(&rows, &overall);
+        Self { families: family_summaries(&rows), overall, bars, rows }
+    }
+
     /// Adds what the scaler that `candidate` makes must hold in single trials: a tenfold surge, and keys of unequal weight.
     #[must_use]
     pub fn with_trials<S: Scaler>(
@@ -71,19 +89,31 @@ impl Comparison {
     }
 }
 
-fn rows_of(trace: &Trace, settings: &CloudSettings, mut candidate: impl Scaler) -> Vec<Row> {
-    let ideal = hours(&clairvoyant(trace, &settings.limits));
+/// Every scaler on one trace, and if a detail is given, what is drawn of them.
+fn replay(
+    trace: &Trace,
+    settings: &CloudSettings,
+    mut candidate: impl Scaler,
+    detail: Option<Detail>,
+) -> (Vec<Row>, Option<TracePlot>) {
+    let schedule = clairvoyant(trace, &settings.limits);
+    let ideal = hours(&schedule);
     let reactive = hours(&reactive(trace, &settings.limits, settings.metrics.delay + MINUTE));
-    let row = |scaler: &mut dyn Scaler, settings: &CloudSettings| {
+    let mut plot = detail.map(|detail| TracePlot::new(trace, &schedule, &settings.limits, detail));
+    let mut row = |scaler: &mut dyn Scaler, settings: &CloudSettings| {
         let shards = scaler.shards_at_start().or(settings.shards);
         let settings = CloudSettings { shards, ..settings.clone() };
-        Row::of(&run(trace, &settings, scaler), ideal, reactive)
+        let run = run(trace, &settings, scaler);
+        if let Some(plot) = &mut plot {
+            plot.add(&run, trace);
+        }
+        Row::of(&run, ideal, reactive)
     };
     // No baseline looks at what workers report, and keeping it takes most of a run's time.
     let unreported = CloudSettings { telemetry: None, ..settings.clone() };
     let mut rows = vec![row(&mut candidate, settings)];
     rows.extend(baselines(trace).iter_mut().map(|scaler| row(scaler.as_mut(), &unreported)));
-    rows
+    (rows, plot)
 }
 
 /// The result for each item, in their order.
