@@ -76,7 +76,7 @@ bench:
     cargo bench -p leasehold-workers --bench weblog
     cargo bench -p leasehold-autoscaler --bench plan
 
-# The CloudFormation and Terraform of infra, checked and deployed on an emulator, and what its queue receives read by the
-# autoscaler's code. Needs python3, and terraform with its provider in the folder TF_PLUGIN_DIR, or `--skip-terraform`.
+# The CloudFormation and Terraform of infra, checked and deployed on an emulator, and alarms that lead to more shards: there,
+# and on the local services. Needs python3, and terraform with its provider in the folder TF_PLUGIN_DIR, or `--skip-terraform`.
 infra *options:
     tests/infra/run {{options}}

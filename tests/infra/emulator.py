@@ -18,21 +18,22 @@ START_SECONDS_MAX = 60
 
 
 class Emulator:
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, region=REGION):
         self.endpoint = endpoint
+        self.region = region
 
     def client(self, service):
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
-            region_name=REGION,
+            region_name=self.region,
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
 
 
 @contextlib.contextmanager
-def running(folder):
+def running(folder, region=REGION):
     """Starts an emulator that knows nothing yet, and ends it."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
@@ -47,7 +48,7 @@ def running(folder):
         process = subprocess.Popen([program], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             wait_until_it_answers(process, endpoint, folder / "ministack.log")
-            yield Emulator(endpoint)
+            yield Emulator(endpoint, region)
         finally:
             process.terminate()
             try:

@@ -35,11 +35,11 @@ def read(body):
     return result.stdout.splitlines()
 
 
-def as_cloudwatch_writes_it(body):
+def as_cloudwatch_writes_it(body, region=REGION):
     """Mends what ministack 1.5.33 writes otherwise: AWS has the alarm's ARN, and dimensions in lower case."""
     envelope = json.loads(body)
     alarm = json.loads(envelope["Message"])
-    alarm["AlarmArn"] = f"{ALARM}:{alarm['AlarmName']}"
+    alarm["AlarmArn"] = f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{alarm['AlarmName']}"
     alarm["Trigger"]["Dimensions"] = [
         {name.lower(): value for name, value in dimension.items()} for dimension in alarm["Trigger"]["Dimensions"]
     ]
