@@ -12,7 +12,11 @@ pub(super) fn after_plan(plan: &Plan, settings: &ReconcileSettings) -> Duration 
     }
     let waits_for_something = matches!(
         plan.decision.constraint,
-        Constraint::Unknown { .. } | Constraint::NotActive | Constraint::Quota | Constraint::AccountLimit
+        Constraint::Unknown { .. }
+            | Constraint::NotActive
+            | Constraint::Quota
+            | Constraint::AccountLimit
+            | Constraint::Lag { .. }
     );
     if waits_for_something || plan.action != Action::Nothing {
         return settings.look_busy;
@@ -35,6 +39,24 @@ fn by_utilisation(utilisation: Option<f64>, settings: &ReconcileSettings) -> Dur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Decision;
+
+    #[test]
+    fn what_a_reader_holds_up_is_looked_at_soon() {
+        let pause = |constraint| {
+            let decision = Decision {
+                constraint,
+                demand_shards: Some(1.0),
+                utilisation: Some((0.1, 0.1)),
+                quota_left: None,
+                rejected: None,
+            };
+            after_plan(&Plan { action: Action::Nothing, decision }, &ReconcileSettings::default()).as_secs()
+        };
+        // Between two merges a reader drains the parents of the first: seconds, at a stream that is calm.
+        assert_eq!(pause(Constraint::Lag { application: "a".to_owned() }), 60);
+        assert_eq!(pause(Constraint::InBounds), 300);
+    }
 
     #[test]
     fn the_fuller_the_sooner() {

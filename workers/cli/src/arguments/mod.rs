@@ -1,18 +1,20 @@
 //! What can be typed.
 
 mod autoscale;
+mod local;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use ::local::ClockAnchor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use local::ClockAnchor;
 use workers::Preset;
 
 pub(crate) use autoscale::{
     ApplyArguments, AutoscaleArguments, AutoscaleCommand, ObserveArguments, SimulateArguments,
     StreamsArguments,
 };
+pub(crate) use local::LocalArguments;
 
 /// Consume Kinesis streams with leases, exactly once into S3, on AWS or on one machine.
 #[derive(Debug, Parser)]
@@ -47,49 +49,6 @@ impl Default for Command {
         let arguments = Arguments::parse_from(["leasehold", "local"]);
         arguments.command.unwrap_or_else(|| unreachable!("`leasehold local` names a command"))
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LocalArguments {
-    /// Pipeline to run: weblog or clicks
-    #[arg(long, default_value = "weblog")]
-    pub(crate) preset: Preset,
-    /// File to pump, plain or gzip; without it, generated events
-    #[arg(long, conflicts_with_all = ["records", "seed"])]
-    pub(crate) input: Option<PathBuf>,
-    /// How many events to generate
-    #[arg(long, default_value_t = 20_000)]
-    pub(crate) records: u64,
-    /// Seed of the generator: the same seed gives the same events
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Shards of the stream
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub(crate) shards: u16,
-    /// Worker processes
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) workers: u16,
-    /// Folder for the objects and the services' own files
-    #[arg(long, default_value = "leasehold-data")]
-    pub(crate) data: PathBuf,
-    /// Remove what an earlier run left in the folder
-    #[arg(long, conflicts_with = "resume")]
-    pub(crate) fresh: bool,
-    /// Go on with the run that the folder holds
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Print one JSON object at the end, and nothing else, on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Kill one worker midway with SIGKILL; the result must not change
-    #[arg(long)]
-    pub(crate) kill_one: bool,
-    /// Go on generating events until Ctrl-C
-    #[arg(long, conflicts_with_all = ["input", "resume", "kill_one"])]
-    pub(crate) follow: bool,
-    /// Port of the services; 0 takes a free one
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -292,6 +251,7 @@ const EXAMPLES: &str = "Examples:
   leasehold                                              a whole pipeline on generated events
   leasehold local --preset weblog --input access.log.gz  … on your own access log
   leasehold local --kill-one                             … while one worker is killed
+  leasehold local --autoscale --surge                    … while traffic rises tenfold and the shards follow
   leasehold init --preset weblog && leasehold run --config leasehold.toml
 
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 3 stream not found,

@@ -9,6 +9,7 @@ use aws_config::SdkConfig;
 use kcl::LeaseStore as _;
 use kcl::aws::DynamoDbLeaseStore;
 use kcl_core::{StoreReply, StoreRequest};
+use local::ClockAnchor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -24,7 +25,12 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Starts `count` workers, each with a log of its own.
-    pub(crate) fn start(count: u16, folder: &Folder, endpoint: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        count: u16,
+        folder: &Folder,
+        endpoint: &str,
+        clock: ClockAnchor,
+    ) -> anyhow::Result<Self> {
         let logs = folder.logs();
         fs::create_dir_all(&logs).with_context(|| format!("{} cannot be made", logs.display()))?;
         let program = std::env::current_exe().context("the path of this program is unknown")?;
@@ -35,6 +41,7 @@ impl Fleet {
             let child = Command::new(&program)
                 .args(["run", "--stop-with-stdin", "--endpoint", endpoint, "--worker-id", &name, "--config"])
                 .arg(folder.config())
+                .args(["--clock", &clock.to_string()])
                 // A pipe that nobody writes to: it closes when this process ends, however it ends.
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())

@@ -38,6 +38,7 @@ struct Marker {
 impl Identity {
     pub(crate) fn of(arguments: &LocalArguments) -> anyhow::Result<Self> {
         let input = match &arguments.input {
+            None if arguments.autoscaling.autoscale => format!("paced generator, seed {}", arguments.seed),
             None if arguments.follow => format!("generator, seed {}", arguments.seed),
             None => format!("generator, seed {}, {} records", arguments.seed, arguments.records),
             Some(path) => {
@@ -124,6 +125,11 @@ impl Folder {
         self.path.join("logs")
     }
 
+    /// What the autoscaler decided, line by line.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.path.join("autoscaler.jsonl")
+    }
+
     /// The settings that the workers run with.
     pub(crate) fn config(&self) -> PathBuf {
         self.path.join("leasehold.toml")
@@ -170,4 +176,5 @@ fn remove(path: &Path) -> std::io::Result<()> {
 
 const MARKER: &str = "leasehold-run.json";
 /// Everything that a run makes in its folder; nothing else is ever removed.
-const PARTS: [&str; 6] = ["s3", "services", "logs", "leasehold.toml", ".leasehold", MARKER];
+const PARTS: [&str; 7] =
+    ["s3", "services", "logs", "leasehold.toml", "autoscaler.jsonl", ".leasehold", MARKER];

@@ -6,17 +6,21 @@
 //!        ▼                       │ one loopback port
 //!  worker processes `leasehold run` ──▶ <data>/s3/<bucket>/…      manifests tell when everything is written
 //! ```
+//!
+//! With an autoscaler in the loop it is [`scaling`] that sends the traffic and waits.
 
 mod feeding;
 mod fleet;
 mod folder;
 mod report;
+mod scaling;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
+use aws_sdk_kinesis::types::StreamStatus;
 use local::{LocalSettings, Services, Storage};
 use tokio::signal::unix::{SignalKind, signal};
 use workers::{ManifestSummary, PipelineSettings, S3Store};
@@ -27,28 +31,38 @@ use feeding::Feeding;
 use fleet::Fleet;
 use folder::{Folder, Identity};
 use report::{Outcome, Progress};
+use scaling::{ScalingOutcome, Scene};
 
 pub(crate) async fn run(arguments: LocalArguments) -> anyhow::Result<()> {
     let began = Instant::now();
     let identity = Identity::of(&arguments)?;
     let folder = Folder::prepare(&arguments, identity)?;
-    let services = start_services(&folder, arguments.port).await?;
-    let result = run_with(&arguments, &folder, &services.endpoint(), began).await;
+    let services = start_services(&folder, &arguments).await?;
+    let result = run_with(&arguments, &folder, &services, began).await;
     tokio::task::spawn_blocking(move || services.shutdown()).await?;
-    let outcome = result?;
-    if let Some(outcome) = outcome {
-        outcome.print(arguments.json, &folder)?;
+    match result? {
+        None => Ok(()),
+        Some(Ended::Pumped(outcome)) => outcome.print(arguments.json, &folder),
+        Some(Ended::Scaled(outcome)) => outcome.print(arguments.json, &folder),
     }
-    Ok(())
+}
+
+/// How a run ended.
+enum Ended {
+    /// The input was written.
+    Pumped(Outcome),
+    /// The shards followed the traffic.
+    Scaled(Box<ScalingOutcome>),
 }
 
 /// The run itself; `None` if Ctrl-C ended it.
 async fn run_with(
     arguments: &LocalArguments,
     folder: &Folder,
-    endpoint: &str,
+    services: &Services,
     began: Instant,
-) -> anyhow::Result<Option<Outcome>> {
+) -> anyhow::Result<Option<Ended>> {
+    let (endpoint, clock) = (&*services.endpoint(), services.clock());
     let settings = settings_of_run(arguments, folder, endpoint);
     let sdk = sdk_config(None, Some(endpoint)).await;
     create_resources(&sdk, endpoint, &settings, arguments.shards).await?;
@@ -56,17 +70,29 @@ async fn run_with(
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut fleet = Fleet::start(arguments.workers, folder, endpoint)?;
+    let mut fleet = Fleet::start(arguments.workers, folder, endpoint, clock.anchor())?;
     let driven = tokio::select! {
         biased;
         _ = interrupt.recv() => Ok(None),
         _ = terminate.recv() => Ok(None),
-        outcome = drive(arguments, &settings, &sdk, endpoint, &mut fleet, began) => outcome.map(Some),
+        ended = async {
+            if arguments.autoscaling.autoscale {
+                let (settings, sdk, audit) = (&settings, &sdk, &*folder.audit());
+                let scene = Scene { arguments, settings, sdk, endpoint, clock, audit };
+                scaling::drive(scene, &mut fleet, began).await.map(Box::new).map(Ended::Scaled)
+            } else {
+                drive(arguments, &settings, &sdk, endpoint, &mut fleet, began).await.map(Ended::Pumped)
+            }
+        } => ended.map(Some),
     };
     fleet.stop().await;
-    if matches!(driven, Ok(None)) && !arguments.follow {
+    if matches!(driven, Ok(None)) {
         let data = arguments.data.display();
-        eprintln!("stopped; go on with `leasehold local --resume --data {data}` and the same options");
+        if arguments.autoscaling.autoscale {
+            eprintln!("stopped; start anew with --fresh: what the stream held is gone");
+        } else if !arguments.follow {
+            eprintln!("stopped; go on with `leasehold local --resume --data {data}` and the same options");
+        }
     }
     driven
 }
@@ -124,11 +150,15 @@ async fn drive(
     })
 }
 
-async fn start_services(folder: &Folder, port: u16) -> anyhow::Result<Services> {
+async fn start_services(folder: &Folder, arguments: &LocalArguments) -> anyhow::Result<Services> {
     let mut settings = LocalSettings::new(folder.path());
-    settings.port = port;
-    settings.kinesis_storage = Storage::File(folder.services().join("kinesis.log"));
-    settings.dynamodb_storage = Storage::File(folder.services().join("dynamodb.sqlite"));
+    settings.port = arguments.port;
+    if arguments.autoscaling.autoscale {
+        scaling::adapt_services(&mut settings, arguments);
+    } else {
+        settings.kinesis_storage = Storage::File(folder.services().join("kinesis.log"));
+        settings.dynamodb_storage = Storage::File(folder.services().join("dynamodb.sqlite"));
+    }
     Ok(tokio::task::spawn_blocking(move || Services::start(settings)).await??)
 }
 
@@ -144,6 +174,9 @@ fn settings_of_run(arguments: &LocalArguments, folder: &Folder, endpoint: &str) 
     settings.fetch.poll_interval = Duration::from_millis(200);
     settings.sink.batch_age_max = BATCH_AGE_MAX;
     settings.sink.batch_rows_max = BATCH_ROWS_MAX;
+    if arguments.autoscaling.autoscale {
+        scaling::adapt_pipeline(&mut settings, arguments);
+    }
     settings
 }
 
@@ -163,6 +196,10 @@ async fn create_resources(
             return Err(error).with_context(|| format!("stream {stream} cannot be created"));
         }
     }
+    // A stream is made in no time unless the control plane takes as long as AWS'.
+    while status(&kinesis, stream).await? == StreamStatus::Creating {
+        tokio::time::sleep(TICK).await;
+    }
     let s3 = S3Store::client(sdk, Some(endpoint));
     let bucket = &settings.sink.bucket;
     if let Err(error) = s3.create_bucket().bucket(bucket).send().await {
@@ -172,6 +209,12 @@ async fn create_resources(
         }
     }
     Ok(())
+}
+
+async fn status(kinesis: &aws_sdk_kinesis::Client, stream: &str) -> anyhow::Result<StreamStatus> {
+    let answer = kinesis.describe_stream_summary().stream_name(stream).send().await?;
+    let summary = answer.stream_description_summary.context("a description is empty")?;
+    Ok(summary.stream_status)
 }
 
 /// Short, so that a killed worker is replaced while one watches.
