@@ -197,7 +197,12 @@ async fn create_resources(
         }
     }
     // A stream is made in no time unless the control plane takes as long as AWS'.
+    let created_by = Instant::now() + CREATION_MAX;
     while status(&kinesis, stream).await? == StreamStatus::Creating {
+        anyhow::ensure!(
+            Instant::now() < created_by,
+            "stream {stream} is not created within {CREATION_MAX:?}"
+        );
         tokio::time::sleep(TICK).await;
     }
     let s3 = S3Store::client(sdk, Some(endpoint));
@@ -222,4 +227,6 @@ const FAILOVER: Duration = Duration::from_secs(3);
 const BATCH_AGE_MAX: Duration = Duration::from_secs(1);
 /// Several batches per shard even for small inputs, so that there is something to watch, and to recover.
 const BATCH_ROWS_MAX: u64 = 500;
+/// Thrice what the services take on a clock that is the machine's.
+const CREATION_MAX: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(100);

@@ -3,5 +3,6 @@
 mod autoscale;
 mod bad_input;
 mod local;
+mod scaling;
 mod support;
 mod weblog_sql;

@@ -79,12 +79,14 @@ impl Autoscaler {
         let told = DynamoDbTelemetryStore::new(sdk, application);
         let told = WeighedTelemetry::new(told, own_clock(), scale.get(), record_weight);
         let leases = DynamoDbLeaseStore::new(sdk, application, settings.lease.failover);
-        let connection = Connection::new(sdk.clone(), JOURNAL_TABLE, ReconcileSettings::default().paced(scale))
-            .with_clock(Arc::new(own_clock()))
-            .with_reader(application, Arc::new(told), Arc::new(leases));
+        let connection =
+            Connection::new(sdk.clone(), JOURNAL_TABLE, ReconcileSettings::default().paced(scale))
+                .with_clock(Arc::new(own_clock()))
+                .with_reader(application, Arc::new(told), Arc::new(leases));
         let (decisions, looks) = (Decisions::default(), Arc::new(Looks::default()));
         let file = File::create(audit).with_context(|| format!("{} cannot be made", audit.display()))?;
-        let sink = Told { decisions: decisions.clone(), looks: Arc::clone(&looks), file: JsonLines::new(file) };
+        let sink =
+            Told { decisions: decisions.clone(), looks: Arc::clone(&looks), file: JsonLines::new(file) };
         let parts = StreamParts {
             rows: Arc::new(connection.rows(stream.as_str())),
             gauges: Arc::new(connection.gauges(stream.as_str())),

@@ -52,6 +52,7 @@ pub(crate) fn adapt_pipeline(settings: &mut PipelineSettings, arguments: &LocalA
     let interval = TelemetrySettings::default().interval / arguments.autoscaling.time_scale.get();
     settings.telemetry = Some(TelemetrySettings { interval: interval.max(TELEMETRY_INTERVAL_MIN) });
     settings.session = None;
+    LAYOUT.clone_into(&mut settings.sink.layout);
     settings.sink.batch_age_max = BATCH_AGE_MAX;
 }
 
@@ -123,14 +124,19 @@ pub(crate) async fn drive(
     // Nothing may change the shards while their end is marked.
     let alarms = autoscaler.alarms();
     let audit = autoscaler.stop().await?;
-    watch.until_active(|| clock.now()).await?;
+    watch.until_active(&clock).await?;
     let virtual_time = producer.elapsed();
     progress.say("the traffic ends; workers write what is left");
     let started_at = producer.started_at();
     let (put, keys) = producer.finish().await?;
     let kinesis = Client::new(sdk);
-    let ended = open_shards(&kinesis, stream).await?;
-    while !ended.iter().all(|shard| written.ended_shards.contains(shard)) {
+    let open = open_shards(&kinesis, stream).await?;
+    let drained_by = Instant::now() + DRAIN_MAX;
+    while !open.iter().all(|shard| written.ended_shards.contains(shard)) {
+        anyhow::ensure!(
+            Instant::now() < drained_by,
+            "the workers have not come to the end within {DRAIN_MAX:?}"
+        );
         ticks.tick().await;
         fleet.check(killed.as_ref())?;
         written.collect(&store, stream).await?;
@@ -202,7 +208,12 @@ const LAG_MAX: Duration = Duration::from_secs(15);
 const METRICS_LATE_MAX: Duration = Duration::from_secs(10 * 60);
 /// For the merges after that: many times what they take.
 const RETURN_MAX: Duration = Duration::from_secs(4 * 3600);
-const BATCH_AGE_MAX: Duration = Duration::from_secs(2);
+/// One folder: the rows of a batch lie in one object, in the order in which they were read.
+const LAYOUT: &str = "events";
+/// Few objects, and shards that end keep nobody waiting for long.
+const BATCH_AGE_MAX: Duration = Duration::from_secs(4);
+/// A takeover of leases, and a few batches.
+const DRAIN_MAX: Duration = Duration::from_secs(120);
 /// The least that settings allow.
 const TELEMETRY_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(250);

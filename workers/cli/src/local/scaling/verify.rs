@@ -267,8 +267,13 @@ mod tests {
         Row { line, shard: shard.to_owned(), position: format!("{sequence}/0") }
     }
 
-    /// What objects with these rows lead to: shards of batches of objects of (line, sequence).
-    fn found(keys: &[HashKey], shards: &[&[&[&[(u64, u64)]]]]) -> Verification {
+    /// Rows of one object, by line and sequence number.
+    type Rows<'a> = &'a [(u64, u64)];
+    /// Objects of one batch of one shard.
+    type Batch<'a> = &'a [Rows<'a>];
+
+    /// What shards of such batches lead to.
+    fn found(keys: &[HashKey], shards: &[&[Batch<'_>]]) -> Verification {
         let mut ledger = Ledger::new(keys);
         for (number, batches) in shards.iter().enumerate() {
             let shard = format!("shardId-{number}");
@@ -299,7 +304,7 @@ mod tests {
     #[test]
     fn each_fault_is_counted_as_what_it_is() {
         let keys = [LOW, LOW, LOW];
-        let fault = |shards: &[&[&[&[(u64, u64)]]]]| {
+        let fault = |shards: &[&[Batch<'_>]]| {
             let found = found(&keys, shards);
             assert!(!found.holds(), "{found:?}");
             found

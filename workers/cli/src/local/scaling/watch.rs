@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
 use aws_sdk_kinesis::types::StreamStatus;
-use local::EpochMillis;
+use local::{Clock, EpochMillis};
 use serde::Serialize;
 
 /// What was seen of one stream since the start.
@@ -69,12 +69,15 @@ impl StreamWatch {
     }
 
     /// Looks until no change is under way.
-    pub(crate) async fn until_active(&mut self, now: impl Fn() -> EpochMillis) -> anyhow::Result<()> {
+    pub(crate) async fn until_active(&mut self, clock: &Clock) -> anyhow::Result<()> {
+        let give_up_at = clock.now().after(CHANGE_MAX);
         loop {
-            self.look(now()).await?;
+            let now = clock.now();
+            self.look(now).await?;
             if self.is_active {
                 return Ok(());
             }
+            anyhow::ensure!(now < give_up_at, "stream {} is being changed for {CHANGE_MAX:?}", self.stream);
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -139,5 +142,7 @@ impl StreamWatch {
 
 const MINUTE_MILLIS: u64 = 60_000;
 const DAY: Duration = Duration::from_secs(86_400);
+/// Of the services' clock; the longest change of a few dozen shards takes minutes.
+const CHANGE_MAX: Duration = Duration::from_secs(3600);
 /// Of the machine's time.
 const PAUSE: Duration = Duration::from_millis(50);
