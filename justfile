@@ -70,6 +70,11 @@ soak minutes="3" *options="":
 interop:
     tests/interop/kinesis-local/run
 
+# The page of `autoscale simulate --html` in a headless Chromium, with screenshots beside it in the target folder's `browser`.
+# Needs node, npm and Chromium.
+browser:
+    tests/browser/run
+
 # The hot paths: the `weblog` pipeline from record bytes to a compressed object, with the share of each step.
 # And one plan of the autoscaler for a thousand shards, branch by branch.
 bench:

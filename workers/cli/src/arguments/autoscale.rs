@@ -124,6 +124,9 @@ pub(crate) struct SimulateArguments {
     /// Print everything as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write a page with plots as well: one file to open in a browser, which loads nothing else
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "simulation.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Of the table, unless another is named.
@@ -161,6 +164,7 @@ Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream 
 const SIMULATE_EXAMPLES: &str = "Examples:
   leasehold autoscale simulate                      eleven families, five seeds, a fortnight each
   leasehold autoscale simulate --trace requests.csv          your own traffic
+  leasehold autoscale simulate --html               the same with plots, in simulation.html
   leasehold autoscale policy > policy.toml                   a policy to change and try:
   leasehold autoscale simulate --policy policy.toml
 

@@ -26,6 +26,31 @@ fn own_traffic_is_replayed_against_every_autoscaler() {
 }
 
 #[test]
+fn a_page_is_written_where_it_is_told_and_a_wrong_place_is_told_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = "timestamp,value\n2026-03-02 00:00:00,1\n2026-03-02 00:01:00,2\n2026-03-02 00:02:00,4\n";
+    std::fs::write(folder.path().join("requests.csv"), trace).expect("written");
+    let run = |html: &[&str]| {
+        let arguments = ["autoscale", "simulate", "--trace", "requests.csv"];
+        leasehold(folder.path()).args(arguments).args(html).output().expect("it runs")
+    };
+    std::fs::write(folder.path().join("simulation.html"), "x".repeat(1 << 20)).expect("written");
+    let written = run(&["--html"]);
+    assert!(written.status.success(), "{}", text(&written));
+    assert!(text(&written).contains("simulation.html"), "{}", text(&written));
+    let page = std::fs::read_to_string(folder.path().join("simulation.html")).expect("the default name");
+    assert!(
+        page.starts_with("<!doctype html>") && page.ends_with("</html>\n"),
+        "nothing is left of the old page"
+    );
+    assert!(page.contains("\"telling\":\"requests\""), "the trace is in it");
+    let refused = run(&["--html", "nowhere/simulation.html"]);
+    assert!(!refused.status.success());
+    assert!(text(&refused).contains("nowhere/simulation.html cannot be written"), "{}", text(&refused));
+    assert!(!text(&refused).contains("replaying"), "{}", text(&refused));
+}
+
+#[test]
 fn the_printed_policy_is_accepted_and_a_wrong_one_is_refused_by_its_field() {
     let folder = tempfile::tempdir().expect("a folder");
     let printed = leasehold(folder.path()).args(["autoscale", "policy"]).output().expect("it runs").stdout;

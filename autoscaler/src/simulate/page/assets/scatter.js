@@ -16,9 +16,11 @@ function shape(name, attributes, ...children) {
 /** Draws the rows' policies. */
 function drawScatter(rows) {
   const svg = byId('scatter');
+  // Without a view box its units are CSS pixels, so that its text is as large as the style sheet says.
   const { width } = svg.getBoundingClientRect();
+  // A window that is not laid out yet has no width; the plot is drawn when it gets one.
+  if (width <= SCATTER_MARGIN.left + SCATTER_MARGIN.right) return;
   const height = Math.max(300, Math.min(400, width * 0.8));
-  svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
   svg.style.height = `${height}px`;
   const costs = rows.map((row) => row.over_ideal);
   const [least, greatest] = [Math.min(1, ...costs), Math.max(2, ...costs) * 1.1];

@@ -1,10 +1,14 @@
 //! `leasehold autoscale simulate`: the planner beside the published autoscalers, on traffic that was or is made up.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use autoscaler::{
-    CloudSettings, Comparison, Ours, TelemetrySettings, Trace, TraceSettings, compare, read_trace, suite,
+    CloudSettings, Comparison, Ours, TelemetrySettings, Trace, TracePlot, TraceSettings, compare,
+    compare_plotted, read_trace, report_page, suite,
 };
 
 use super::policy::policy_of;
@@ -15,6 +19,7 @@ use crate::problem::{FAILED, Problem};
 pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let policy = policy_of(arguments.policy.as_deref())?;
     let traces = traces_of(arguments)?;
+    let page = arguments.html.as_deref().map(Page::open).transpose()?;
     let telemetry = (!arguments.without_workers).then(TelemetrySettings::default);
     let settings = CloudSettings { telemetry, limits: policy.limits, ..CloudSettings::default() };
     let begun = Instant::now();
@@ -22,11 +27,17 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<()> {
         eprintln!("replaying {} traces against every autoscaler …", traces.len());
     }
     let candidate = || Ours::new(policy.clone());
-    let mut comparison = compare(&traces, &settings, candidate);
+    let (mut comparison, plots) = match page {
+        Some(_) => compare_plotted(&traces, &settings, candidate),
+        None => (compare(&traces, &settings, candidate), Vec::new()),
+    };
     if arguments.traces.is_empty() {
         comparison = comparison.with_trials(&settings, candidate);
     }
     print(&comparison, arguments)?;
+    if let Some(page) = page {
+        page.write(&comparison, &plots)?;
+    }
     if !arguments.json {
         eprintln!("{} traces in {:.0} s", traces.len(), begun.elapsed().as_secs_f64());
     }
@@ -34,6 +45,30 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<()> {
         return Err(Problem::with_code(FAILED, "a bar does not hold; its line says what binds it"));
     }
     Ok(())
+}
+
+/// The file of the page. It is opened before anything is replayed, so that a wrong name is told at once; what it holds is
+/// kept until there is something to replace it by.
+struct Page {
+    path: PathBuf,
+    file: File,
+}
+
+impl Page {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = File::options().create(true).truncate(false).write(true).open(path);
+        let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn write(mut self, comparison: &Comparison, plots: &[TracePlot]) -> anyhow::Result<()> {
+        let page = report_page(comparison, plots);
+        let written = self.file.set_len(0).and_then(|()| self.file.write_all(page.as_bytes()));
+        written.with_context(|| format!("{} cannot be written", self.path.display()))?;
+        let path = self.path.canonicalize().unwrap_or(self.path);
+        eprintln!("page: {} ({:.1} MB), to be opened in a browser", path.display(), page.len() as f64 / 1e6);
+        Ok(())
+    }
 }
 
 fn print(comparison: &Comparison, arguments: &SimulateArguments) -> anyhow::Result<()> {
