@@ -6,10 +6,12 @@
 //!                ─▶ UpdateShardCount, SplitShard, MergeShards (one attempt)
 //!   Observer     ─▶ the above, and GetMetricData, 500 metrics a call                      CloudWatch
 //!   Gauges       ─▶ PutMetricData
+//!   AuditSink    ─▶ PutItem                                                                DynamoDB
 //! ```
 //!
 //! What changes something is sent once: the SDK's own repetition after a lost answer would make two calls of one intent.
 
+mod audit;
 mod control;
 mod error;
 mod gauges;
@@ -18,6 +20,7 @@ mod observer;
 mod rows;
 mod switch;
 
+pub use audit::{AuditTable, AuditTableSink, AuditTableWriter};
 pub use control::KinesisControl;
 pub use error::is_not_found;
 pub use gauges::CloudWatchGauges;

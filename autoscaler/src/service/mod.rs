@@ -16,5 +16,5 @@ mod steering;
 
 pub use attendance::Attendance;
 pub use connection::{Connection, StreamParts};
-pub use governor::Governor;
+pub use governor::{Governor, plan_under};
 pub use steering::{Hold, PolicySource, PolicyUnreadable, Steered, Steering};

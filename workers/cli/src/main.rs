@@ -14,7 +14,11 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = if is_lambda() {
+        Arguments::parse_from(["leasehold", "autoscale", "lambda"])
+    } else {
+        Arguments::parse()
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -41,4 +45,13 @@ fn main() -> ExitCode {
             ExitCode::from(problem::exit_code(&error))
         }
     }
+}
+
+/// Whether Lambda has started this process: its programs are called `bootstrap` and get no arguments.
+fn is_lambda() -> bool {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().map(std::path::PathBuf::from);
+    program.is_some_and(|program| program.file_name().is_some_and(|name| name == "bootstrap"))
+        && arguments.next().is_none()
+        && std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use autoscaler::trigger::StreamName;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use local::ClockAnchor;
 
 use super::LogFormat;
@@ -26,6 +26,16 @@ pub(crate) enum AutoscaleCommand {
     /// Keep streams scaled until stopped
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArguments),
+    /// Stop every change of streams from the next round on, without a deployment
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(PauseArguments),
+    /// End a pause
+    Resume(SwitchArguments),
+    /// Alarms, queue and permissions, as infrastructure that stays as it is when a stream is resharded
+    Alarms(AlarmsArguments),
+    /// Serve as a Lambda function, which a binary called `bootstrap` does by itself
+    #[command(after_help = LAMBDA_HELP)]
+    Lambda(LambdaArguments),
     /// Replay traffic against the planner and the published autoscalers, side by side
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArguments),
@@ -84,6 +94,12 @@ pub(crate) struct ApplyArguments {
     /// File to which each decision is added, with what came of it, as a line of JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) audit: Option<PathBuf>,
+    /// Table of DynamoDB that keeps the same records
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audit_table: Option<String>,
+    /// Days for which that table keeps a record
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub(crate) audit_days: u16,
     /// Serve metrics for Prometheus at this address, under /metrics
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
     pub(crate) metrics: Option<SocketAddr>,
@@ -93,6 +109,86 @@ pub(crate) struct ApplyArguments {
     /// Stop when standard input is closed, as a child of another process
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
+}
+
+/// Streams by their switch alone.
+#[derive(Debug, Args)]
+pub(crate) struct SwitchArguments {
+    /// Streams, separated by commas
+    #[arg(long = "stream", value_name = "NAME", value_delimiter = ',', required = true)]
+    pub(crate) streams: Vec<StreamName>,
+    /// Table of the autoscaler
+    #[arg(long, value_name = "NAME", default_value = TABLE)]
+    pub(crate) table: String,
+    /// Address of DynamoDB; without it, AWS
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArguments {
+    #[command(flatten)]
+    pub(crate) switch: SwitchArguments,
+    /// Why, for whoever finds it paused
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlarmsArguments {
+    #[command(subcommand)]
+    pub(crate) command: AlarmsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlarmsCommand {
+    /// Write the templates, and the values of the streams for them
+    #[command(after_help = RENDER_EXAMPLES)]
+    Render(RenderArguments),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormChoice {
+    Cloudformation,
+    Terraform,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArguments {
+    /// Streams, separated by commas; without any, the templates alone
+    #[arg(long = "stream", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) streams: Vec<StreamName>,
+    /// Language of the templates
+    #[arg(long, value_enum)]
+    pub(crate) form: FormChoice,
+    /// Policy whose bounds the alarms compare with; without it, the default one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Name of the deployment, which all names in AWS begin with
+    #[arg(long, value_name = "NAME", default_value = "leasehold")]
+    pub(crate) deployment: String,
+    /// Fan-out consumers to be watched, separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "streams")]
+    pub(crate) consumers: Vec<String>,
+    /// Hours for which the streams keep records
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u16).range(24..=8760))]
+    pub(crate) retention_hours: u16,
+    /// Folder for the files, made if missing; without it, they are printed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LambdaArguments {
+    /// Address of all services, such as that of `leasehold services`; without it, AWS
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Make the tables that are missing; on a loopback address that is done anyway
+    #[arg(long)]
+    pub(crate) create_table: bool,
+    /// How to log; RUST_LOG filters
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) log: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +256,30 @@ gives the streams back.
 
 Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream that was to be looked at once;
 2 wrong arguments or policy; 3 stream not found; 5 service not reachable.";
+
+const PAUSE_EXAMPLES: &str = "Examples:
+  leasehold autoscale pause --stream orders --reason 'migration until Monday'
+  leasehold autoscale resume --stream orders
+
+The pause is an item of the autoscaler's table, read in every round: the call under way ends, the next one is not made.
+`plan` shows it, and what would be done without it.";
+
+const RENDER_EXAMPLES: &str = "Examples:
+  leasehold autoscale alarms render --form cloudformation --stream orders --policy policy.toml --out deploy
+  leasehold autoscale alarms render --form terraform --stream orders,clicks --deployment prod --out deploy
+
+infra/README.md says what the files make, how they are deployed and what they cost.";
+
+const LAMBDA_HELP: &str = "Environment, as infra/aws/lambda.yaml and the Terraform module set it:
+  LEASEHOLD_AUTOSCALE_MODE          observe (the default): plan and tell; apply: change streams, too
+  LEASEHOLD_AUTOSCALE_STREAMS       the only streams that can be woken, separated by commas
+  LEASEHOLD_AUTOSCALE_TABLE         the autoscaler's table
+and besides, where they are set:
+  LEASEHOLD_AUTOSCALE_POLICY        the policy, as the text of a TOML file
+  LEASEHOLD_AUTOSCALE_APPLICATIONS  applications that read the streams, separated by commas
+  LEASEHOLD_AUTOSCALE_AUDIT_TABLE   table for audit records, kept for 30 days
+
+Each event is one look at each stream that it names, by SQS, SNS, EventBridge or an alarm's own action.";
 
 const SIMULATE_EXAMPLES: &str = "Examples:
   leasehold autoscale simulate                      eleven families, five seeds, a fortnight each

@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use workers::Preset;
 
 pub(crate) use autoscale::{
-    ApplyArguments, AutoscaleArguments, AutoscaleCommand, ObserveArguments, SimulateArguments,
-    StreamsArguments,
+    AlarmsCommand, ApplyArguments, AutoscaleArguments, AutoscaleCommand, FormChoice, LambdaArguments,
+    ObserveArguments, PauseArguments, RenderArguments, SimulateArguments, StreamsArguments, SwitchArguments,
 };
 pub(crate) use local::LocalArguments;
 

@@ -6,25 +6,21 @@
 //!  SIGINT, SIGTERM ─▶ stop ──────┘                                             └─▶ CloudWatch, /metrics
 //! ```
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use autoscaler::reconcile::{
-    AuditSink, AuditTrail, DecisionLog, JsonLines, MemoryRowStore, RowStore, RunFor,
-};
-use autoscaler::service::{Attendance, Steering, StreamParts};
-use autoscaler::trigger::{SqsWakeQueue, StreamName, TriggerSettings, WakePoller};
-use kcl::WorkerId;
+use autoscaler::reconcile::RunFor;
+use autoscaler::service::Attendance;
+use autoscaler::trigger::{SqsWakeQueue, WakePoller};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Site;
-use super::metrics::{Board, Told};
+use super::metrics::Board;
+use super::parts::{AuditPlaces, Purpose, identity, parts, triggers};
 use crate::arguments::ApplyArguments;
 use crate::command::{start_logging, stdin_closed};
 use crate::problem::{FAILED, Problem};
@@ -39,7 +35,13 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
     if !arguments.dry_run {
         site.open_table(arguments.create_table).await?;
     }
-    let audit = arguments.audit.as_deref().map(open_audit).transpose()?;
+    let file = arguments.audit.as_deref().map(open_audit).transpose()?;
+    let (table, writing) = site
+        .open_audit_table(arguments.audit_table.as_deref(), arguments.audit_days, arguments.create_table)
+        .await?
+        .unzip();
+    let writing = writing.map(|writer| tokio::spawn(writer.run()));
+    let places = AuditPlaces { file, table };
     let board = Arc::new(Board::new());
     let stop = CancellationToken::new();
     let signals = tokio::spawn(end_on_signals(stop.clone(), arguments.stop_with_stdin)?);
@@ -48,13 +50,15 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
         None => None,
     };
 
+    let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Apply };
     let mut attendance = Attendance::new();
     for stream in &arguments.streams.streams {
-        let parts = parts(&site, &arguments, stream, audit.as_ref(), &board).await?;
+        let parts = parts(&site, stream, purpose, &places, &board).await?;
         let (me, seed) = identity();
         attendance =
             attendance.with(stream.clone(), site.connection.reconciler(stream.as_str(), me, seed, parts));
     }
+    drop(places);
     let (sender, wakes) = mpsc::channel(WAKES_MAX);
     let polling = arguments.queue.map(|url| {
         let queue = Arc::new(SqsWakeQueue::new(&site.sdk, url));
@@ -77,6 +81,11 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
     if let Some(polling) = polling {
         polling.await?;
     }
+    if let Some(writing) = writing
+        && tokio::time::timeout(AUDIT_MAX, writing).await.is_err()
+    {
+        tracing::error!(within = ?AUDIT_MAX, "the audit table was not written to in time: records are lost");
+    }
     if let Some(serving) = serving {
         serving.await??;
     }
@@ -92,49 +101,6 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
         return Err(Problem::with_code(FAILED, message));
     }
     Ok(())
-}
-
-/// What a stream's reconciler is given.
-async fn parts(
-    site: &Site,
-    arguments: &ApplyArguments,
-    stream: &StreamName,
-    audit: Option<&File>,
-    board: &Arc<Board>,
-) -> anyhow::Result<StreamParts> {
-    let connection = &site.connection;
-    let steering = Steering::new(Arc::clone(&site.source), site.policy.clone());
-    let rows = connection.rows(stream.as_str());
-    let mut trail = AuditTrail::new().with(DecisionLog).with(board.decisions());
-    if let Some(file) = audit {
-        trail = trail.with(JsonLines::new(file.try_clone().context("the audit file cannot be shared")?));
-    }
-    let audit: Box<dyn AuditSink> = Box::new(trail);
-    if arguments.dry_run {
-        let row = match site.ledger(stream.as_str()).await? {
-            Some(_) => rows.read().await.map_err(|error| site.problem_of_table(error))?,
-            None => None,
-        };
-        let rows: Arc<dyn RowStore> = Arc::new(MemoryRowStore::holding(row));
-        let gauges = Arc::new(Told::new(stream, Arc::clone(board), None));
-        return Ok(StreamParts { rows, gauges, audit, steering: Arc::new(steering.dry()) });
-    }
-    let gauges = Arc::new(Told::new(stream, Arc::clone(board), Some(connection.gauges(stream.as_str()))));
-    let steering = Arc::new(steering.with_switch(connection.switch(stream.as_str())));
-    Ok(StreamParts { rows: Arc::new(rows), gauges, audit, steering })
-}
-
-/// The name of a controller, of which no two are alike, and its seed.
-pub(super) fn identity() -> (WorkerId, u64) {
-    let id = format!("autoscaler-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
-    (WorkerId::new(id).expect("shorter than an id may be"), fastrand::u64(..))
-}
-
-/// Only the streams that are looked after can be woken, and only by alarms of their region.
-pub(super) fn triggers(site: &Site, streams: &[StreamName]) -> TriggerSettings {
-    let region = site.sdk.region().and_then(|region| region.as_ref().parse().ok());
-    let streams = Some(streams.iter().cloned().collect::<BTreeSet<_>>());
-    TriggerSettings { region, streams, ..TriggerSettings::default() }
 }
 
 fn open_audit(path: &Path) -> anyhow::Result<File> {
@@ -168,6 +134,8 @@ fn end_on_signals(
     })
 }
 
+/// A few records wait when everything else is over.
+const AUDIT_MAX: Duration = Duration::from_secs(10);
 /// A wake is a name; what waits longer is given back to the queue.
 const WAKES_MAX: usize = 64;
 /// Longer than the row of a controller that died is held, and than a look and a call take after that.

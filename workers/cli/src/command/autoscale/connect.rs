@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoscaler::aws::{create_table, is_not_found};
+use autoscaler::aws::{AuditTable, AuditTableSink, AuditTableWriter, Pause, create_table, is_not_found};
 use autoscaler::reconcile::{Look, PortError, ReconcileSettings, RowStore as _, ShardControl as _};
 use autoscaler::service::{Connection, PolicySource};
 use autoscaler::{EpochMillis, Ledger, Policy};
@@ -31,10 +31,20 @@ pub(super) struct Site {
 impl Site {
     /// Reads the policy and makes the clients; calls nothing.
     pub(super) async fn of(arguments: &StreamsArguments) -> anyhow::Result<Self> {
-        let StreamsArguments { policy: file, applications, table, endpoint, clock, .. } = arguments;
-        let policy = policy_of(file.as_deref())?;
+        let (policy, source) =
+            (policy_of(arguments.policy.as_deref())?, source_of(arguments.policy.as_deref()));
+        Ok(Self::under(arguments, policy, source, ReconcileSettings::default()).await)
+    }
+
+    /// The same with a policy from elsewhere.
+    pub(super) async fn under(
+        arguments: &StreamsArguments,
+        policy: Policy,
+        source: Arc<dyn PolicySource>,
+        settings: ReconcileSettings,
+    ) -> Self {
+        let StreamsArguments { applications, table, endpoint, clock, .. } = arguments;
         let sdk = sdk_config(None, endpoint.as_deref()).await;
-        let settings = ReconcileSettings { limits: policy.limits, ..ReconcileSettings::default() };
         let clock = clock.map(|anchor| Arc::new(Clock::anchored(anchor)));
         let settings = match &clock {
             Some(clock) => settings.paced(clock.scale()),
@@ -50,12 +60,17 @@ impl Site {
             connection = connection.with_reader(application, telemetry, leases);
         }
         let is_local = endpoint.as_deref().is_some_and(is_loopback);
-        Ok(Self { connection, sdk, policy, source: source_of(file.as_deref()), is_local })
+        Self { connection, sdk, policy, source, is_local }
     }
 
     /// Now, by the clock of the services.
     pub(super) fn now(&self) -> EpochMillis {
         EpochMillis(self.connection.clock().epoch_millis())
+    }
+
+    /// Whether the services are on this machine.
+    pub(super) const fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// State and shards of a stream.
@@ -91,6 +106,34 @@ impl Site {
         Ok(())
     }
 
+    /// A sink and a writer for the audit's table, if one is named.
+    pub(super) async fn open_audit_table(
+        &self,
+        table: Option<&str>,
+        days: u16,
+        may_create: bool,
+    ) -> anyhow::Result<Option<(AuditTableSink, AuditTableWriter)>> {
+        let Some(name) = table else { return Ok(None) };
+        let table = AuditTable::new(&self.sdk, name, DAY * u32::from(days), AUDIT_TIMEOUT);
+        if may_create || self.is_local {
+            table.create().await.map_err(|error| {
+                let message =
+                    format!("audit table {name} cannot be made; check region, endpoint and credentials");
+                Problem::with_code(UNAVAILABLE, format!("{message}: {}", text(&error.into())))
+            })?;
+        }
+        Ok(Some(table.open()))
+    }
+
+    /// The pause of a stream, if one is on.
+    pub(super) async fn pause(&self, stream: &str) -> anyhow::Result<Option<Pause>> {
+        match self.connection.switch(stream).read().await {
+            Ok(pause) => Ok(pause),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.problem_of_table(error)),
+        }
+    }
+
     /// What a failed call of the autoscaler's table means.
     pub(super) fn problem_of_table(&self, error: PortError) -> anyhow::Error {
         let table = self.connection.table();
@@ -122,4 +165,6 @@ const TABLE_PROBE: &str = "/probe";
 /// Making a table of DynamoDB takes some ten seconds.
 const TABLE_READS_MAX: u32 = 60;
 const TABLE_PAUSE: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 const LEASES_TIMEOUT: Duration = Duration::from_secs(15);

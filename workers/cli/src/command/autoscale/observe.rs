@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use autoscaler::aws::Pause;
 use autoscaler::reconcile::Observer as _;
+use autoscaler::service::{Hold, plan_under};
 use autoscaler::{
     ApplicationLag, EpochMillis, HeavyKey, Ledger, LoadMap, Minute, Observation, OpenShard, Plan, Policy,
-    StreamState, plan,
+    StreamState,
 };
 use serde::Serialize;
 
@@ -36,6 +38,9 @@ pub(super) struct Seen {
     /// None without the autoscaler's table.
     pub(super) ledger: Option<Ledger>,
     pub(super) at: EpochMillis,
+    /// The kill switch, if it is on.
+    pub(super) pause: Option<Pause>,
+    /// What the autoscaler would do: nothing while it is paused.
     pub(super) plan: Plan,
 }
 
@@ -46,8 +51,11 @@ impl Seen {
         let observation = site.connection.observer(stream, &site.policy).observe(at).await;
         let observation = observation.map_err(|error| problem_of_stream(stream, error))?;
         let ledger = site.ledger(stream).await?;
-        let plan = plan(&observation, ledger.as_ref().unwrap_or(&Ledger::default()), &site.policy, at);
-        Ok(Self { observation, ledger, at, plan })
+        let pause = site.pause(stream).await?;
+        let hold = pause.as_ref().map(|_| Hold::Switch);
+        let known = ledger.as_ref().unwrap_or(&Ledger::default()).clone();
+        let plan = plan_under(&observation, &known, &site.policy, hold, at);
+        Ok(Self { observation, ledger, at, pause, plan })
     }
 }
 
@@ -68,6 +76,14 @@ struct Shown {
     fullest_shard: Option<f64>,
     calls_used: Option<u32>,
     calls_left: Option<u32>,
+    paused: Option<Paused>,
+}
+
+#[derive(Serialize)]
+struct Paused {
+    by: String,
+    reason: String,
+    since_millis: u64,
 }
 
 #[derive(Serialize)]
@@ -109,7 +125,7 @@ struct Application {
 
 impl Shown {
     fn of(seen: &Seen, stream: &str, policy: &Policy) -> Self {
-        let Seen { observation, ledger, at, plan } = seen;
+        let Seen { observation, ledger, at, pause, plan } = seen;
         let used = ledger.as_ref().map(|ledger| ledger.calls_used(*at));
         let map = observation.load_map.as_ref();
         let shard = |(place, shard): (usize, &OpenShard)| Shard {
@@ -139,11 +155,19 @@ impl Shown {
             fullest_shard: plan.decision.utilisation.map(|(before, _)| before),
             calls_used: used,
             calls_left: used.map(|used| policy.calls_max.saturating_sub(used)),
+            paused: pause.as_ref().map(|Pause { by, reason, since }| Paused {
+                by: by.clone(),
+                reason: reason.clone(),
+                since_millis: since.0,
+            }),
         }
     }
 
     fn print(&self) {
         println!("{}: {}, {} shards", self.stream, self.state, self.shards.len());
+        if let Some(Paused { by, reason, .. }) = &self.paused {
+            println!("  PAUSED by {by}: {reason}");
+        }
         let demand = number(self.demand_shards, 2);
         println!("  demand {demand} shards, fullest shard at {}", number(self.fullest_shard, 2));
         println!(

@@ -42,7 +42,7 @@ struct Planned {
 
 impl Planned {
     fn of(stream: &str, seen: &Seen) -> Self {
-        let Seen { observation, ledger, at, plan } = seen;
+        let Seen { observation, ledger, at, plan, .. } = seen;
         let shards = observation.layout.count();
         let shards_after = match &plan.action {
             Action::Nothing => shards,
