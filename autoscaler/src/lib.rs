@@ -18,6 +18,7 @@
 //! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
 //! - [`trigger`] reads alarms by every route of CloudWatch, and makes of each a look at a stream or a refusal.
 
+pub mod advise;
 pub mod alarms;
 #[cfg(feature = "aws")]
 pub mod aws;

@@ -139,14 +139,10 @@ impl Situation<'_> {
         self.policy.calls_max.saturating_sub(self.ledger.calls_used(self.now))
     }
 
-    /// The application for whose sake nothing may be merged. Closed parents that it has not drained show as lag, too, so
-    /// their number may be unknown while the lag is known.
+    /// The application for whose sake nothing may be merged.
     fn lag(&self) -> Option<Constraint> {
-        let is_late = |lag: &&ApplicationLag| {
-            lag.behind.is_none_or(|behind| behind > self.policy.lag_max)
-                || lag.undrained_parents.is_some_and(|parents| parents > 0)
-        };
-        let late = self.observation.applications.iter().find(is_late)?;
+        let forbids = |lag: &&ApplicationLag| lag.forbids_merges(self.policy.lag_max);
+        let late = self.observation.applications.iter().find(forbids)?;
         Some(Constraint::Lag { application: late.name.clone() })
     }
 }

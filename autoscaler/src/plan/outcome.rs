@@ -135,6 +135,8 @@ pub enum Constraint {
     Surplus,
     /// Utilisation lies between the bounds.
     InBounds,
+    /// An operator asked for a layout; load and utilisation were not weighed.
+    Requested,
     /// A reading that the decision needs is missing or stale.
     Unknown {
         /// Which one.
@@ -177,6 +179,7 @@ impl fmt::Display for Constraint {
                 "the key at {at} alone carries {shards:.2} shards: no split helps, its producer must spread it"
             ),
             Self::Surplus => formatter.write_str("capacity is left over"),
+            Self::Requested => formatter.write_str("an operator asked for it"),
             Self::InBounds => formatter.write_str("utilisation lies within its bounds"),
             Self::Unknown { signal } => write!(formatter, "{signal} is unknown"),
             Self::NotActive => formatter.write_str("the stream cannot be changed at the moment"),

@@ -11,7 +11,7 @@ use super::steering::window_of;
 use super::{Governor, Steered, Steering};
 use crate::aws::{AwsObserver, CloudWatchGauges, DynamoDbRows, KinesisControl, PauseSwitch};
 use crate::reconcile::{
-    AuditSink, Gauges, Journal, PortError, Ports, ReconcileSettings, Reconciler, RowStore,
+    AuditSink, Gauges, Journal, Planner, PortError, Ports, ReconcileSettings, Reconciler, RowStore,
 };
 use crate::{Ledger, Policy};
 
@@ -143,17 +143,31 @@ impl Connection {
         seed: u64,
         parts: StreamParts,
     ) -> Reconciler<Governor> {
+        let governor = Governor::new(Arc::clone(&parts.steering));
+        self.reconciler_with(governor, stream, me, seed, parts)
+    }
+
+    /// The same with another planner than this crate's.
+    #[must_use]
+    pub fn reconciler_with<P: Planner>(
+        &self,
+        planner: P,
+        stream: &str,
+        me: WorkerId,
+        seed: u64,
+        parts: StreamParts,
+    ) -> Reconciler<P> {
         let StreamParts { rows, gauges, audit, steering } = parts;
         let (policy, _) = steering.present();
         let ports = Ports {
             rows,
             control: Arc::new(self.control(stream)),
-            observer: Arc::new(Steered::new(self.observer(stream, &policy), Arc::clone(&steering))),
+            observer: Arc::new(Steered::new(self.observer(stream, &policy), steering)),
             gauges,
             clock: Arc::clone(&self.clock),
         };
         let settings = ReconcileSettings { limits: policy.limits, ..self.settings.clone() };
-        Reconciler::new(stream, settings, me, seed, Governor::new(steering), ports, audit)
+        Reconciler::new(stream, settings, me, seed, planner, ports, audit)
     }
 }
 

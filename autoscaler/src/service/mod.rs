@@ -12,9 +12,11 @@
 mod attendance;
 mod connection;
 mod governor;
+mod rebalance;
 mod steering;
 
 pub use attendance::Attendance;
 pub use connection::{Connection, StreamParts};
 pub use governor::{Governor, plan_under};
+pub use rebalance::Rebalance;
 pub use steering::{Hold, PolicySource, PolicyUnreadable, Steered, Steering};

@@ -88,3 +88,13 @@ pub struct ApplicationLag {
     /// Closed shards that it has not read to their end; unknown without its lease table.
     pub undrained_parents: Option<u32>,
 }
+
+impl ApplicationLag {
+    /// Whether nothing may be merged for its sake. Closed parents that it has not drained show as lag, too, so their number
+    /// may be unknown while the lag is known.
+    #[must_use]
+    pub fn forbids_merges(&self, lag_max: Duration) -> bool {
+        self.behind.is_none_or(|behind| behind > lag_max)
+            || self.undrained_parents.is_some_and(|parents| parents > 0)
+    }
+}

@@ -120,7 +120,7 @@ where
             Ok(wakes) => wakes,
             Err(refusal) => {
                 self.tally.count_refused(refusal.kind);
-                tracing::warn!(message = delivery.message_id, %refusal, "message refused");
+                tracing::warn!(message_id = delivery.message_id, %refusal, "message refused");
                 return None;
             }
         };

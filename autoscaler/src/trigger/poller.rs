@@ -122,7 +122,7 @@ impl WakePoller {
             Ok(wakes) => wakes,
             Err(refusal) => {
                 self.tally.count_refused(refusal.kind);
-                tracing::warn!(message = message.id, %refusal, "message refused and deleted");
+                tracing::warn!(message_id = message.id, %refusal, "message refused and deleted");
                 return Vec::new();
             }
         };
@@ -131,7 +131,7 @@ impl WakePoller {
             wakes.iter().filter_map(|wake| wake.source.alarm()).any(|change| self.seen.contains(change, now));
         if is_repeated {
             self.tally.count_repeated();
-            tracing::debug!(message = message.id, "the alarm's change was handled before");
+            tracing::debug!(message_id = message.id, "the alarm's change was handled before");
             return Vec::new();
         }
         wakes

@@ -141,6 +141,7 @@ fn constraint_name(constraint: &Constraint) -> &'static str {
         Constraint::HotKey { .. } => "hot key",
         Constraint::Surplus => "surplus",
         Constraint::InBounds => "in bounds",
+        Constraint::Requested => "requested",
         Constraint::Unknown { .. } => "unknown",
         Constraint::NotActive => "not active",
         Constraint::TooSoon { .. } => "too soon",

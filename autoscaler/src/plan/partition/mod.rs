@@ -3,6 +3,7 @@
 //! ```text
 //!   LoadMap ─▶ Cumulative ─┬─▶ fewest            fewest ranges under a share
 //!                          ├─▶ uniform_needed    the same for equal ranges
+//!                          ├─▶ balanced          least full shards of a given number
 //!                          └─▶ reshape           cheapest layout from where we are
 //!                                  └─▶ steps_between   splits and merges that lead there
 //! ```
@@ -10,6 +11,7 @@
 //! A share is a part of the stream's load, so a demand of `d` shards fits a layout when no range has more than `1 / d`.
 //! Ranges may exceed a bound by rounding: one part in 10⁹.
 
+mod balance;
 mod cumulative;
 mod reshape;
 mod steps;
@@ -17,6 +19,7 @@ mod steps;
 use kinesis_model::uniform_ranges;
 use thiserror::Error;
 
+pub use self::balance::balanced;
 pub(crate) use self::cumulative::Cumulative;
 pub use self::reshape::reshape;
 pub use self::steps::steps_between;

@@ -26,6 +26,12 @@ pub(crate) enum AutoscaleCommand {
     /// Keep streams scaled until stopped
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArguments),
+    /// Cut the hash space anew for the load as it lies, at the same number of shards or another
+    #[command(after_help = REBALANCE_EXAMPLES)]
+    Rebalance(RebalanceArguments),
+    /// Say what a month costs provisioned, on demand and with on-demand Advantage
+    #[command(after_help = ADVISE_EXAMPLES)]
+    AdviseMode(AdviseArguments),
     /// Stop every change of streams from the next round on, without a deployment
     #[command(after_help = PAUSE_EXAMPLES)]
     Pause(PauseArguments),
@@ -109,6 +115,62 @@ pub(crate) struct ApplyArguments {
     /// Stop when standard input is closed, as a child of another process
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebalanceArguments {
+    #[command(flatten)]
+    pub(crate) streams: StreamsArguments,
+    /// Shards of the new layout; without it, as many as there are
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) shards: Option<u32>,
+    /// Carry the steps out; without it, they are shown
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How to log; RUST_LOG filters
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log: LogFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("traffic").required(true).multiple(false))]
+pub(crate) struct AdviseArguments {
+    /// File of traffic: `minute,bytes,records` or `timestamp,value` with a header, plain or gzip
+    #[arg(long, value_name = "FILE", group = "traffic")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Stream whose traffic of the last days CloudWatch still has
+    #[arg(long, value_name = "NAME", group = "traffic")]
+    pub(crate) stream: Option<StreamName>,
+    /// Days of that traffic, of which CloudWatch keeps 15 by the minute
+    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=15))]
+    pub(crate) days: u16,
+    /// Scale the file to this mean load, in shards; a file of values is otherwise scaled to 8
+    #[arg(long, value_name = "SHARDS", requires = "trace")]
+    pub(crate) mean_shards: Option<f64>,
+    /// Applications that poll
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) readers: u32,
+    /// Enhanced fan-out consumers; without it, those that the stream has
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) consumers: Option<u32>,
+    /// Policy of the planner; without it, the default one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Prices in dollars as TOML, for another region or date; what it leaves out is us-east-1's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+    /// Address of all services; without it, AWS
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Clock of the services at that address, if it runs faster than the machine's
+    #[arg(long, hide = true, value_name = "CLOCK")]
+    pub(crate) clock: Option<ClockAnchor>,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Streams by their switch alone.
@@ -256,6 +318,22 @@ gives the streams back.
 
 Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream that was to be looked at once;
 2 wrong arguments or policy; 3 stream not found; 5 service not reachable.";
+
+const REBALANCE_EXAMPLES: &str = "Examples:
+  leasehold autoscale rebalance --stream orders --applications billing
+  leasehold autoscale rebalance --stream orders --applications billing --shards 12 --yes
+
+The layout is the one whose fullest shard has the least of the load. It is reached by SplitShard and MergeShards, one
+after the other, none of which makes a shard fuller than the fullest is now, and merges wait for readers. How the load
+lies is known from what the workers of --applications tell, or from shard metrics (EnableEnhancedMonitoring).
+A running `apply` acts for its streams alone: stop it for that time.";
+
+const ADVISE_EXAMPLES: &str = "Examples:
+  leasehold autoscale advise-mode --trace requests.csv --mean-shards 8
+  leasehold autoscale advise-mode --stream orders --readers 2
+  leasehold autoscale advise-mode --trace bytes.csv --consumers 3 --prices eu-west-1.toml
+
+A price file names what differs, for example `shard_hour = 0.0179`; --json shows every price.";
 
 const PAUSE_EXAMPLES: &str = "Examples:
   leasehold autoscale pause --stream orders --reason 'migration until Monday'

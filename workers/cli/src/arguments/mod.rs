@@ -11,8 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use workers::Preset;
 
 pub(crate) use autoscale::{
-    AlarmsCommand, ApplyArguments, AutoscaleArguments, AutoscaleCommand, FormChoice, LambdaArguments,
-    ObserveArguments, PauseArguments, RenderArguments, SimulateArguments, StreamsArguments, SwitchArguments,
+    AdviseArguments, AlarmsCommand, ApplyArguments, AutoscaleArguments, AutoscaleCommand, FormChoice,
+    LambdaArguments, ObserveArguments, PauseArguments, RebalanceArguments, RenderArguments,
+    SimulateArguments, StreamsArguments, SwitchArguments, TABLE,
 };
 pub(crate) use local::LocalArguments;
 

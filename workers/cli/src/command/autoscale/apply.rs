@@ -46,7 +46,7 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let signals = tokio::spawn(end_on_signals(stop.clone(), arguments.stop_with_stdin)?);
     let serving = match arguments.metrics {
-        Some(address) => Some(board.serve(address, stop.clone()).await?),
+        Some(address) => Some(board.serve(address).await?),
         None => None,
     };
 
@@ -87,7 +87,7 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
         tracing::error!(within = ?AUDIT_MAX, "the audit table was not written to in time: records are lost");
     }
     if let Some(serving) = serving {
-        serving.await??;
+        serving.abort();
     }
     let missed: Vec<_> =
         rounds.iter().filter(|(_, rounds)| **rounds == 0).map(|(stream, _)| stream.as_str()).collect();
@@ -111,7 +111,7 @@ fn open_audit(path: &Path) -> anyhow::Result<File> {
 }
 
 /// Cancels `stop` at the first signal, and completes at the second.
-fn end_on_signals(
+pub(super) fn end_on_signals(
     stop: CancellationToken,
     is_stdin_watched: bool,
 ) -> anyhow::Result<impl Future<Output = ()> + Send> {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -30,7 +30,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
 
@@ -40,6 +39,7 @@ pub(super) struct Board {
     registry: Registry,
     tally: Arc<Tally>,
     streams: StreamMetrics,
+    looks: AtomicU64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -100,7 +100,7 @@ impl Board {
         registry.register("failures", "Calls refused, changes given up, looks that failed", all.failures);
         registry.register("decisions", "Decisions, by what is to be done", all.decisions);
         registry.register_collector(Box::new(Triggers(Arc::clone(&tally))));
-        Self { registry, tally, streams }
+        Self { registry, tally, streams, looks: AtomicU64::new(0) }
     }
 
     /// The counters of the triggers.
@@ -108,16 +108,20 @@ impl Board {
         Arc::clone(&self.tally)
     }
 
+    /// Whether any stream was ever looked at.
+    pub(super) fn has_looked(&self) -> bool {
+        self.looks.load(Ordering::Relaxed) > 0
+    }
+
     /// Counts decisions.
     pub(super) fn decisions(&self) -> impl AuditSink + 'static {
         DecisionCounter(self.streams.decisions.clone())
     }
 
-    /// Serves the metrics until `stop` is cancelled. The address is bound when this returns.
+    /// Serves the metrics from a task. The address is bound when this returns.
     pub(super) async fn serve(
         self: &Arc<Self>,
         address: SocketAddr,
-        stop: CancellationToken,
     ) -> anyhow::Result<JoinHandle<io::Result<()>>> {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Problem::usage(format!("--metrics {address} cannot be served: {error}; give another address"))
@@ -125,8 +129,7 @@ impl Board {
         tracing::info!(address = %listener.local_addr()?, "metrics are served under /metrics");
         let board = Arc::clone(self);
         let router = axum::Router::new().route("/metrics", get(move || async move { board.answer() }));
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        Ok(tokio::spawn(async move { serving.await }))
+        Ok(tokio::spawn(async move { axum::serve(listener, router).await }))
     }
 
     fn answer(&self) -> ([(axum::http::HeaderName, &'static str); 1], String) {
@@ -137,6 +140,7 @@ impl Board {
 
     /// Notes what a round has found. What is unknown has no value, rather than the one of an earlier round.
     fn note(&self, stream: &str, vitals: Vitals, failures: u64) {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         let of_stream = OfStream { stream: stream.to_owned() };
         let streams = &self.streams;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! `leasehold autoscale`: what the autoscaler sees, plans, does, and would have done.
 
+mod advise;
 mod alarms;
 mod apply;
 mod connect;
@@ -9,6 +10,7 @@ mod observe;
 mod parts;
 mod plan;
 mod policy;
+mod rebalance;
 mod simulate;
 mod switch;
 
@@ -20,6 +22,8 @@ pub(crate) async fn autoscale(arguments: AutoscaleArguments) -> anyhow::Result<(
         AutoscaleCommand::Observe(arguments) => observe::observe(&arguments).await,
         AutoscaleCommand::Plan(arguments) => plan::plan(&arguments).await,
         AutoscaleCommand::Apply(arguments) => apply::apply(arguments).await,
+        AutoscaleCommand::Rebalance(arguments) => rebalance::rebalance(arguments).await,
+        AutoscaleCommand::AdviseMode(arguments) => advise::advise_mode(&arguments).await,
         AutoscaleCommand::Pause(arguments) => switch::pause(&arguments).await,
         AutoscaleCommand::Resume(arguments) => switch::resume(&arguments).await,
         AutoscaleCommand::Alarms(arguments) => match arguments.command {
