@@ -82,9 +82,12 @@ fn factor(text: &str, most: u32) -> Result<NonZeroU32, String> {
 }
 
 const LOCAL_HELP: &str =
-    "With --autoscale shards, the floor of the policy, are those of --shards; everything else is the
-default policy of `leasehold autoscale policy`, but that readers may be 15 seconds of the machine
-behind. The alarms of `leasehold autoscale alarms render` are put on the local CloudWatch and wake the
-autoscaler by SNS and SQS. A run takes two hours of the fast clock: two minutes at the default
---time-scale. Sessions are off: keyed state does not follow its keys through a split or merge yet.
-It ends with exit code 1 if an event was lost or doubled, or the order of a key was not kept.";
+    "With --autoscale the stream begins with as many shards as --shards says, and never gets fewer.
+Everything else is the default policy (`leasehold autoscale policy`), but that readers may be as
+far behind as the fast clock makes of 15 seconds. The alarms of `leasehold autoscale alarms render`
+are put on the local CloudWatch and wake the autoscaler by SNS and SQS.
+
+A run takes two hours of the fast clock: two minutes at the default --time-scale. Sessions are off,
+because keyed state does not follow its keys through a split or merge yet. It ends with exit code 1
+if an event was lost or doubled, if a key was not kept in its order, or if the autoscaler did not
+come to rest within four more hours.";

@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use crate::support::{assert_each_line_once, leasehold, summary, text};
 
-/// A day of the loop in about a minute, with a tenth of the records.
+/// Two hours of the loop in a minute and a half, with a tenth of the records.
 const SURGE: [&str; 12] = [
     "local",
     "--autoscale",
     "--surge",
     "--time-scale",
-    "120",
+    "90",
     "--record-weight",
     "10",
     "--workers",

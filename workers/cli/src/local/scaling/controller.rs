@@ -73,16 +73,7 @@ impl Autoscaler {
         let (queue, alarms) = put_alarms(sdk, &spec).await?;
         create_table(sdk, JOURNAL_TABLE).await?;
 
-        let scale = clock.scale();
-        let own_clock = || ServicesClock::new(Arc::clone(&clock));
-        let application = &settings.application.name;
-        let told = DynamoDbTelemetryStore::new(sdk, application);
-        let told = WeighedTelemetry::new(told, own_clock(), scale.get(), record_weight);
-        let leases = DynamoDbLeaseStore::new(sdk, application, settings.lease.failover);
-        let connection =
-            Connection::new(sdk.clone(), JOURNAL_TABLE, ReconcileSettings::default().paced(scale))
-                .with_clock(Arc::new(own_clock()))
-                .with_reader(application, Arc::new(told), Arc::new(leases));
+        let connection = connection(sdk, settings, &clock, record_weight);
         let (decisions, looks) = (Decisions::default(), Arc::new(Looks::default()));
         let file = File::create(audit).with_context(|| format!("{} cannot be made", audit.display()))?;
         let sink =
@@ -170,6 +161,24 @@ impl Drop for Autoscaler {
             task.abort();
         }
     }
+}
+
+/// How the stream and what its readers tell are reached, by the services' clock.
+fn connection(
+    sdk: &SdkConfig,
+    settings: &PipelineSettings,
+    clock: &Arc<Clock>,
+    record_weight: u32,
+) -> Connection {
+    let scale = clock.scale();
+    let own_clock = || ServicesClock::new(Arc::clone(clock));
+    let application = &settings.application.name;
+    let told = DynamoDbTelemetryStore::new(sdk, application);
+    let told = WeighedTelemetry::new(told, own_clock(), scale.get(), record_weight);
+    let leases = DynamoDbLeaseStore::new(sdk, application, settings.lease.failover);
+    Connection::new(sdk.clone(), JOURNAL_TABLE, ReconcileSettings::default().paced(scale))
+        .with_clock(Arc::new(own_clock()))
+        .with_reader(application, Arc::new(told), Arc::new(leases))
 }
 
 impl Looks {

@@ -27,7 +27,7 @@ use autoscaler::Policy;
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use local::{Clock, ControlPlane, Limits, LocalSettings};
-use workers::{ManifestSummary, PipelineSettings, S3Store, TelemetrySettings};
+use workers::{KinesisTarget, ManifestSummary, PipelineSettings, S3Store, Target as _, TelemetrySettings};
 
 use super::fleet::Fleet;
 use crate::arguments::LocalArguments;
@@ -49,11 +49,13 @@ pub(crate) fn adapt_services(settings: &mut LocalSettings, arguments: &LocalArgu
 
 /// Telemetry at its usual pace of the fast clock, and no sessions: their state does not follow keys through a reshard.
 pub(crate) fn adapt_pipeline(settings: &mut PipelineSettings, arguments: &LocalArguments) {
-    let interval = TelemetrySettings::default().interval / arguments.autoscaling.time_scale.get();
+    let scale = arguments.autoscaling.time_scale.get();
+    let interval = TelemetrySettings::default().interval / scale;
     settings.telemetry = Some(TelemetrySettings { interval: interval.max(TELEMETRY_INTERVAL_MIN) });
     settings.session = None;
     LAYOUT.clone_into(&mut settings.sink.layout);
-    settings.sink.batch_age_max = BATCH_AGE_MAX;
+    // Batches age by the fast clock.
+    settings.sink.batch_age_max = BATCH_AGE_MAX * scale;
 }
 
 /// What a run has to work with.
@@ -75,88 +77,54 @@ pub(crate) async fn drive(
 ) -> anyhow::Result<ScalingOutcome> {
     let Scene { arguments, settings, sdk, endpoint, clock, audit } = scene;
     let (stream, shards) = (&settings.stream.name, u32::from(arguments.shards));
-    let record_weight = arguments.autoscaling.record_weight.get();
+    let (time_scale, record_weight) = (clock.scale().get(), arguments.autoscaling.record_weight.get());
     let profile = profile_of(arguments);
-    let store = S3Store::new(S3Store::client(sdk, Some(endpoint)), &settings.sink.bucket, "");
-    let mut progress = Progress::new(arguments, &profile);
-
-    let policy = policy_of(shards, clock.scale().get());
+    let progress = Progress::new(arguments, &profile);
+    let policy = policy_of(shards, time_scale);
     let forgotten_after = Profile::surge().1 + policy.shrink_window + METRICS_LATE_MAX;
     let parts = AutoscalerParts { sdk, settings, policy, clock: Arc::clone(&clock), record_weight, audit };
     let autoscaler = Autoscaler::start(parts).await?;
-    let looks = autoscaler.looks();
+    let (looks, alarms) = (autoscaler.looks(), autoscaler.alarms());
     let mut producer = Producer::start(sdk, settings, arguments.seed, profile.clone(), &clock)?;
-    let mut watch = StreamWatch::new(sdk, stream, producer.started_at());
-    let mut written = ManifestSummary::default();
-    let mut killed = None;
-    let forgotten_at = producer.started_at().after(forgotten_after);
-    let mut ticks = tokio::time::interval(TICK);
-    let is_at_rest = loop {
-        ticks.tick().await;
-        producer.check().await?;
-        autoscaler.check()?;
-        fleet.check(killed.as_ref())?;
-        watch.look(clock.now()).await?;
-        written.collect(&store, stream).await?;
-        if arguments.kill_one && killed.is_none() && watch.shards() > shards {
-            killed = fleet.kill_a_holder(sdk, settings).await?;
-        }
-        let elapsed = producer.elapsed();
-        progress.show(&Seen {
-            elapsed,
-            rate: producer.rate(),
-            taken: producer.taken(),
-            waiting: producer.waiting(),
-            written: written.totals.records,
-            shards: watch.shards(),
-            is_active: watch.is_active(),
-            looks: looks.all(),
-            looks_by_alarm: looks.by_alarm(),
-            workers: fleet.alive(),
-        });
-        if watch.is_active() && autoscaler.is_content(forgotten_at) {
-            break true;
-        }
-        if elapsed >= forgotten_after + RETURN_MAX {
-            break false;
-        }
-    };
-    // Nothing may change the shards while their end is marked.
-    let alarms = autoscaler.alarms();
-    let audit = autoscaler.stop().await?;
-    watch.until_active(&clock).await?;
-    let virtual_time = producer.elapsed();
-    progress.say("the traffic ends; workers write what is left");
     let started_at = producer.started_at();
+    let mut run = Run {
+        sdk,
+        settings,
+        clock,
+        fleet,
+        store: S3Store::new(S3Store::client(sdk, Some(endpoint)), &settings.sink.bucket, ""),
+        watch: StreamWatch::new(sdk, stream, started_at),
+        written: ManifestSummary::default(),
+        killed: None,
+        progress,
+        ticks: tokio::time::interval(TICK),
+    };
+    let kill_above = arguments.kill_one.then_some(shards);
+    let is_at_rest = run.until_at_rest(&mut producer, &autoscaler, forgotten_after, kill_above).await?;
+    // Nothing may change the shards while their end is marked.
+    let audit = autoscaler.stop().await?;
+    run.watch.until_active(&run.clock).await?;
+    let virtual_time = producer.elapsed();
+    run.progress.say("the traffic ends; workers write what is left");
     let (put, keys) = producer.finish().await?;
     let kinesis = Client::new(sdk);
-    let open = open_shards(&kinesis, stream).await?;
-    let drained_by = Instant::now() + DRAIN_MAX;
-    while !open.iter().all(|shard| written.ended_shards.contains(shard)) {
-        anyhow::ensure!(
-            Instant::now() < drained_by,
-            "the workers have not come to the end within {DRAIN_MAX:?}"
-        );
-        ticks.tick().await;
-        fleet.check(killed.as_ref())?;
-        written.collect(&store, stream).await?;
-    }
-    progress.say("everything is written; every object is read and compared with what was put");
-    let throttled = watch.throttled(clock.now()).await?;
-    let verification = verify(&store, &kinesis, stream, &keys).await?;
-    progress.finish();
+    run.until_drained(&kinesis).await?;
+    run.progress.say("everything is written; every object is read and compared with what was put");
+    let throttled = run.watch.throttled(run.clock.now()).await?;
+    let verification = verify(&run.store, &kinesis, stream, &keys).await?;
+    run.progress.finish();
     Ok(ScalingOutcome {
         profile,
-        time_scale: clock.scale().get(),
+        time_scale,
         record_weight,
-        totals: written.totals,
-        objects: written.objects,
+        totals: run.written.totals,
+        objects: run.written.objects,
         put,
         elapsed: began.elapsed(),
         virtual_time,
         started_at,
         shards_at_start: shards,
-        counts: watch.counts().to_vec(),
+        counts: run.watch.counts().to_vec(),
         is_at_rest,
         throttled,
         audit,
@@ -166,9 +134,85 @@ pub(crate) async fn drive(
         wakes: looks.wakes(),
         verification,
         workers: arguments.workers,
-        killed,
+        killed: run.killed,
         bucket: settings.sink.bucket.clone(),
     })
+}
+
+/// A run under way.
+struct Run<'a> {
+    sdk: &'a SdkConfig,
+    settings: &'a PipelineSettings,
+    clock: Arc<Clock>,
+    fleet: &'a mut Fleet,
+    store: S3Store,
+    watch: StreamWatch,
+    written: ManifestSummary,
+    killed: Option<String>,
+    progress: Progress,
+    ticks: tokio::time::Interval,
+}
+
+impl Run<'_> {
+    /// Goes on until the autoscaler has forgotten the surge and has nothing to change; whether it came to that in time. A
+    /// worker is killed once there are more than `kill_above` shards.
+    async fn until_at_rest(
+        &mut self,
+        producer: &mut Producer,
+        autoscaler: &Autoscaler,
+        forgotten_after: Duration,
+        kill_above: Option<u32>,
+    ) -> anyhow::Result<bool> {
+        let forgotten_at = producer.started_at().after(forgotten_after);
+        let looks = autoscaler.looks();
+        loop {
+            self.tick().await?;
+            producer.check().await?;
+            autoscaler.check()?;
+            self.watch.look(self.clock.now()).await?;
+            if kill_above.is_some_and(|shards| self.watch.shards() > shards) && self.killed.is_none() {
+                self.killed = self.fleet.kill_a_holder(self.sdk, self.settings).await?;
+            }
+            let elapsed = producer.elapsed();
+            self.progress.show(&Seen {
+                elapsed,
+                rate: producer.rate(),
+                taken: producer.taken(),
+                waiting: producer.waiting(),
+                written: self.written.totals.records,
+                shards: self.watch.shards(),
+                is_active: self.watch.is_active(),
+                looks: looks.all(),
+                looks_by_alarm: looks.by_alarm(),
+                workers: self.fleet.alive(),
+            });
+            let is_at_rest = self.watch.is_active() && autoscaler.is_content(forgotten_at);
+            if is_at_rest || elapsed >= forgotten_after + RETURN_MAX {
+                return Ok(is_at_rest);
+            }
+        }
+    }
+
+    /// Goes on until the end of every open shard is written.
+    async fn until_drained(&mut self, kinesis: &Client) -> anyhow::Result<()> {
+        let target = KinesisTarget::new(kinesis.clone(), &self.settings.stream.name);
+        let open = target.open_shards().await?;
+        let drained_by = Instant::now() + DRAIN_MAX;
+        while !open.iter().all(|open| self.written.ended_shards.contains(&open.shard)) {
+            let is_in_time = Instant::now() < drained_by;
+            anyhow::ensure!(is_in_time, "the workers have not come to the end within {DRAIN_MAX:?}");
+            self.tick().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits a little, and sees how far the workers are.
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        self.ticks.tick().await;
+        self.fleet.check(self.killed.as_ref())?;
+        self.written.collect(&self.store, &self.settings.stream.name).await?;
+        Ok(())
+    }
 }
 
 /// Traffic for which the shards of the start are as full as `BASE_UTILISATION` says.
@@ -190,12 +234,6 @@ fn policy_of(shards: u32, time_scale: u32) -> Policy {
     }
 }
 
-async fn open_shards(kinesis: &Client, stream: &str) -> anyhow::Result<Vec<String>> {
-    use workers::Target as _;
-    let target = workers::KinesisTarget::new(kinesis.clone(), stream);
-    Ok(target.open_shards().await?.into_iter().map(|shard| shard.shard).collect())
-}
-
 /// A tenfold surge then asks for twice what the shards take: they throttle until there are more.
 const BASE_UTILISATION: f64 = 0.2;
 /// What a shard takes.
@@ -210,8 +248,8 @@ const METRICS_LATE_MAX: Duration = Duration::from_secs(10 * 60);
 const RETURN_MAX: Duration = Duration::from_secs(4 * 3600);
 /// One folder: the rows of a batch lie in one object, in the order in which they were read.
 const LAYOUT: &str = "events";
-/// Few objects, and shards that end keep nobody waiting for long.
-const BATCH_AGE_MAX: Duration = Duration::from_secs(4);
+/// Of the machine's time: few objects, and something to see all the time.
+const BATCH_AGE_MAX: Duration = Duration::from_secs(3);
 /// A takeover of leases, and a few batches.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 /// The least that settings allow.
