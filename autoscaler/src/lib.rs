@@ -47,7 +47,7 @@ pub use simulate::{
     KeySchedule, MetricSettings, MinuteLoad, Occasion, Operation, OperationKind, Ours, ReadMode, Refusal,
     RetrySettings, Row, Run, RunMinute, Scaler, Scores, Slowdown, Summary, TelemetrySettings, Trace,
     TraceError, TraceFile, TracePlot, TraceSettings, aws_samples, baselines, clairvoyant, compare,
-    compare_plotted, fixed_count, minutes_to_absorb, reactive, read_trace, report_page, required, run,
-    skewed, suite, surge,
+    compare_plotted, fixed_count, minutes_to_absorb, plot_surge, reactive, read_trace, report_page, required,
+    run, skewed, suite, surge,
 };
 pub use stream::{Boundaries, InvalidLayout, Layout, OpenShard};

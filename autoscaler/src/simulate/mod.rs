@@ -30,6 +30,6 @@ pub use page::{TracePlot, report_page};
 pub use run::{Judgement, Occasion, Operation, OperationKind, Refusal, Run, RunMinute, run};
 pub use scaler::Scaler;
 pub use score::{Scores, minutes_to_absorb};
-pub use suite::{Bar, Comparison, Figures, Row, Summary, compare, compare_plotted};
+pub use suite::{Bar, Comparison, Figures, Row, Summary, compare, compare_plotted, plot_surge};
 pub use trace::{Gaps, TraceError, TraceFile, TraceSettings, read_trace};
 pub use traffic::{Family, KeySchedule, MinuteLoad, Trace, skewed, suite, surge};

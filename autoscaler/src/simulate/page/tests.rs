@@ -91,6 +91,19 @@ fn the_trace_that_tells_most_is_shown_first() {
 }
 
 #[test]
+fn the_surge_is_drawn_from_eight_shards_on() {
+    let plot = crate::plot_surge(&CloudSettings::exact(), || Ours::new(Policy::default()));
+    let plot = serde_json::to_value(&plot).expect("JSON");
+    assert_eq!(plot["name"], "surge");
+    let scalers = plot["scalers"].as_array().expect("scalers");
+    assert_eq!(scalers.len(), 1 + crate::baselines(&surge()).len());
+    let static_at_peak = scalers.last().expect("the one that knows the peak");
+    for scaler in scalers.iter().filter(|&scaler| scaler != static_at_peak) {
+        assert_eq!(scaler["shards"]["points"][1], 800, "hundredths: {}", scaler["name"]);
+    }
+}
+
+#[test]
 fn what_is_drawn_of_a_restless_trace_is_bounded() {
     let mut restless = trace("restless", 700);
     for (index, minute) in restless.minutes.iter_mut().enumerate() {

@@ -24,6 +24,7 @@ pub use self::bar::Bar;
 pub(super) use self::bar::{AWS_SAMPLES, OVER_IDEAL_MAX, THROTTLED_MAX};
 pub use self::row::{Figures, Row, Summary};
 use self::row::{family_summaries, summaries};
+pub use self::trial::plot_surge;
 use super::page::Detail;
 use super::{CloudSettings, Scaler, Trace, TracePlot, baselines, clairvoyant, reactive, run};
 

@@ -1,12 +1,21 @@
 //! Single trials: how soon a tenfold surge is absorbed, and how many shards keys of unequal weight take.
 
-use super::{Bar, in_parallel};
+use super::{Bar, in_parallel, replay};
 use crate::partition::fewest;
-use crate::simulate::{CloudSettings, Scaler, Trace, minutes_to_absorb, run, skewed, surge};
+use crate::simulate::page::Detail;
+use crate::simulate::{CloudSettings, Scaler, Trace, TracePlot, minutes_to_absorb, run, skewed, surge};
 
 /// Runs the trials of one scaler.
 pub(super) fn judge<S: Scaler>(settings: &CloudSettings, candidate: impl Fn() -> S + Sync) -> Vec<Bar> {
     vec![surge_bar(settings, candidate()), skew_bar(settings, &candidate)]
+}
+
+/// What a page draws of the tenfold surge: the trial of the scaler that `candidate` makes, and every baseline beside it.
+#[must_use]
+pub fn plot_surge<S: Scaler>(settings: &CloudSettings, candidate: impl Fn() -> S) -> TracePlot {
+    let settings = CloudSettings { shards: Some(SURGE_SHARDS), ..settings.clone() };
+    let (_, plot) = replay(&surge(), &settings, candidate(), Some(Detail::of_each(1)));
+    plot.expect("a detail was asked for")
 }
 
 fn surge_bar(settings: &CloudSettings, mut candidate: impl Scaler) -> Bar {

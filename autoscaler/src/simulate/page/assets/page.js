@@ -67,12 +67,13 @@ function drawTrace() {
   if (byId('operations').open) showOperations();
 }
 
-/** The plots in words. */
+/** The plots in words. A single trial has no figures in the comparison. */
 function traceText({ trace, own, rival }) {
   const [least, most] = trace.demand.range(0, trace.minutes);
   const row = (scaler) => comparison.rows.find((figures) => figures.trace === trace.name && figures.scaler === scaler.name);
   const said = (scaler) => {
     const figures = row(scaler);
+    if (!figures) return `${scaler.name}: ${plural(scaler.throttledMinutes, 'throttled minute')} in all.`;
     return `${scaler.name}: ${number(figures.throttled_minutes_per_day)} throttled minutes a day, ${number(figures.over_ideal, 2)} ×` +
       ` the ideal's shard-hours, at most ${plural(figures.calls_in_24h_max, 'call')} in 24 h.`;
   };

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use autoscaler::{
     CloudSettings, Comparison, Ours, TelemetrySettings, Trace, TracePlot, TraceSettings, compare,
-    compare_plotted, read_trace, report_page, suite,
+    compare_plotted, plot_surge, read_trace, report_page, suite,
 };
 
 use super::policy::policy_of;
@@ -27,12 +27,13 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<()> {
         eprintln!("replaying {} traces against every autoscaler …", traces.len());
     }
     let candidate = || Ours::new(policy.clone());
-    let (mut comparison, plots) = match page {
+    let (mut comparison, mut plots) = match page {
         Some(_) => compare_plotted(&traces, &settings, candidate),
         None => (compare(&traces, &settings, candidate), Vec::new()),
     };
     if arguments.traces.is_empty() {
         comparison = comparison.with_trials(&settings, candidate);
+        plots.extend(page.is_some().then(|| plot_surge(&settings, candidate)));
     }
     print(&comparison, arguments)?;
     if let Some(page) = page {
