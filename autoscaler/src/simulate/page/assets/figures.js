@@ -60,7 +60,7 @@ function boundBy(binds, showTrace) {
   return ['most by ', button, binds.slice(name.length)];
 }
 
-/** The scopes that figures can be had of: everything, each family, each trace. */
+/** The scopes that figures can be had of: everything, and each family. */
 function scopes() {
   const families = comparison.families.map((summary) => summary.family);
   const named = [...new Set(families)].map((family) => ({
