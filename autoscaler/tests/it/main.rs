@@ -1,4 +1,5 @@
 //! The autoscaler through its public interface.
 
 mod hot_shard;
+mod lag;
 mod traces;
