@@ -78,9 +78,10 @@ resource "aws_lambda_function" "autoscaler" {
 
   environment {
     variables = {
-      LEASEHOLD_AUTOSCALE_MODE    = var.mode
-      LEASEHOLD_AUTOSCALE_STREAMS = join(",", keys(var.streams))
-      LEASEHOLD_AUTOSCALE_TABLE   = local.journal_table
+      LEASEHOLD_AUTOSCALE_MODE        = var.mode
+      LEASEHOLD_AUTOSCALE_STREAMS     = join(",", keys(var.streams))
+      LEASEHOLD_AUTOSCALE_TABLE       = local.journal_table
+      LEASEHOLD_AUTOSCALE_AUDIT_TABLE = aws_dynamodb_table.audit.name
     }
   }
 

@@ -23,6 +23,11 @@ output "policy_arns" {
   value       = concat([aws_iam_policy.observe.arn], aws_iam_policy.apply[*].arn)
 }
 
+output "tell_policy_arn" {
+  description = "For the role of the workers, if they tell."
+  value       = one(aws_iam_policy.tell[*].arn)
+}
+
 output "role_arn" {
   description = "The role of the process, if one was asked for."
   value       = one(aws_iam_role.process[*].arn)
@@ -31,6 +36,11 @@ output "role_arn" {
 output "function_arn" {
   description = "The function, if one was asked for."
   value       = one(aws_lambda_function.autoscaler[*].arn)
+}
+
+output "audit_table_name" {
+  description = "The table of its decisions."
+  value       = aws_dynamodb_table.audit.name
 }
 
 output "journal_table_name" {

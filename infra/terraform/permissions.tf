@@ -43,9 +43,15 @@ data "aws_iam_policy_document" "observe" {
 
     content {
       sid       = "SeeHowFarReadersAre"
-      actions   = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Scan"]
+      actions   = ["dynamodb:Scan"]
       resources = [for name in var.reader_table_names : "${local.table_arns}/${name}"]
     }
+  }
+
+  statement {
+    sid       = "KeepTheAudit"
+    actions   = ["dynamodb:PutItem"]
+    resources = [aws_dynamodb_table.audit.arn]
   }
 
   statement {
@@ -76,6 +82,18 @@ data "aws_iam_policy_document" "apply" {
   # <<< apply
 }
 
+data "aws_iam_policy_document" "tell" {
+  count = length(var.telemetry_table_names) > 0 ? 1 : 0
+
+  # >>> tell: written by `alarms render`
+  statement {
+    sid       = "TellTelemetry"
+    actions   = ["dynamodb:BatchWriteItem", "dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"]
+    resources = [for name in var.telemetry_table_names : "${local.table_arns}/${name}"]
+  }
+  # <<< tell
+}
+
 resource "aws_iam_policy" "observe" {
   name_prefix = "${var.deployment}-observe-"
   description = "See streams and their readers, decide, and publish what was decided. Changes no stream."
@@ -89,6 +107,15 @@ resource "aws_iam_policy" "apply" {
   name_prefix = "${var.deployment}-apply-"
   description = "Change the shards of the streams."
   policy      = data.aws_iam_policy_document.apply.json
+  tags        = var.tags
+}
+
+resource "aws_iam_policy" "tell" {
+  count = length(data.aws_iam_policy_document.tell)
+
+  name_prefix = "${var.deployment}-tell-"
+  description = "For workers, to write their telemetry."
+  policy      = data.aws_iam_policy_document.tell[0].json
   tags        = var.tags
 }
 

@@ -84,9 +84,20 @@ variable "journal_table_name" {
 }
 
 variable "reader_table_names" {
-  description = "Lease and telemetry tables of the applications that read the streams. Without them the autoscaler knows their lag from CloudWatch only."
+  description = "Lease and telemetry tables of the applications that read the streams: those called <application> and <application>-Telemetry. Without them the autoscaler knows their lag from CloudWatch only."
   type        = set(string)
   default     = []
+}
+
+variable "telemetry_table_names" {
+  description = "Tables called <application>-Telemetry, for a policy that lets workers make and write them. None makes no policy."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.telemetry_table_names : endswith(name, "-Telemetry")])
+    error_message = "Workers write tables called <application>-Telemetry."
+  }
 }
 
 variable "role_for_service" {

@@ -12,6 +12,7 @@ OBSERVING = "observing"
 STREAM = "orders"
 STREAM_ARN = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{STREAM}"
 READER_TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker"
+TELEMETRY_TABLE_ARN = f"{READER_TABLE_ARN}-Telemetry"
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,8 @@ def emulator(tmp_path_factory):
 def stacks(emulator):
     """Every template deployed twice: by a fleet that applies and wakes a function, and by one that only observes."""
     deploy(emulator, "applying", "control.yaml", Deployment=APPLYING, StreamArns=STREAM_ARN, Mode="apply",
-           ReaderTableArns=READER_TABLE_ARN, OperatorsEmail="oncall@example.com")
+           ReaderTableArns=f"{READER_TABLE_ARN},{TELEMETRY_TABLE_ARN}", TelemetryTableArns=TELEMETRY_TABLE_ARN,
+           OperatorsEmail="oncall@example.com")
     deploy(emulator, "observing", "control.yaml", Deployment=OBSERVING, StreamArns=STREAM_ARN)
     for deployment in [APPLYING, OBSERVING]:
         deploy(emulator, f"{deployment}-orders", "alarms.yaml", **alarm_parameters(deployment))

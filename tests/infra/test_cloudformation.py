@@ -5,7 +5,8 @@ import json
 import pytest
 
 import template
-from conftest import APPLYING, OBSERVING, READER_TABLE_ARN, STREAM, STREAM_ARN, alarm_parameters
+from conftest import (
+    APPLYING, OBSERVING, READER_TABLE_ARN, STREAM, STREAM_ARN, TELEMETRY_TABLE_ARN, alarm_parameters)
 from emulator import ACCOUNT, REGION
 from template import Resolved
 
@@ -157,6 +158,12 @@ def test_the_table_has_an_item_for_each_stream(stacks):
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
 
 
+def test_the_audit_has_an_item_for_each_decision(stacks):
+    name = outputs(stacks, "applying")["AuditTableName"]
+    keys = stacks.client("dynamodb").describe_table(TableName=name)["Table"]["KeySchema"]
+    assert [(key["AttributeName"], key["KeyType"]) for key in keys] == [("stream", "HASH"), ("at", "RANGE")]
+
+
 def test_the_role_that_applies_may_reshard_its_streams_and_no_others(stacks):
     found = outputs(stacks, "applying")
     observe, apply = policy(stacks, found["ObservePolicyArn"]), policy(stacks, found["ApplyPolicyArn"])
@@ -167,7 +174,10 @@ def test_the_role_that_applies_may_reshard_its_streams_and_no_others(stacks):
     assert apply["Reshard"]["Resource"] == [STREAM_ARN]
     assert observe["SeeStreams"]["Resource"] == [STREAM_ARN]
     assert observe["PublishOwnMetrics"]["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Leasehold"}}
-    assert observe["SeeHowFarReadersAre"]["Resource"] == [READER_TABLE_ARN]
+    assert observe["SeeHowFarReadersAre"]["Resource"] == [READER_TABLE_ARN, TELEMETRY_TABLE_ARN]
+    assert observe["SeeHowFarReadersAre"]["Action"] == ["dynamodb:Scan"]
+    assert observe["KeepTheAudit"]["Resource"].endswith(f":table/{APPLYING}_audit")
+    assert observe["KeepTheAudit"]["Action"] == ["dynamodb:PutItem"]
     assert observe["LeadAndKeepTheJournal"]["Resource"].endswith(f":table/{APPLYING}_autoscaler")
     assert observe["TakeWakeUps"]["Resource"] == f"{QUEUE}:{APPLYING}-wake"
     anywhere = {sid for sid, entry in {**observe, **apply}.items() if entry["Resource"] in ("*", ["*"])}
@@ -176,6 +186,16 @@ def test_the_role_that_applies_may_reshard_its_streams_and_no_others(stacks):
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
     assert trust["Action"] == ["sts:AssumeRole"]
+
+
+def test_workers_may_write_telemetry_and_nothing_else_and_the_autoscaler_may_not(stacks):
+    found = outputs(stacks, "applying")
+    assert found["TellPolicyArn"] not in role_policies(stacks, found["RoleArn"])
+    tell = policy(stacks, found["TellPolicyArn"])
+    assert set(tell) == {"TellTelemetry"}
+    assert set(tell["TellTelemetry"]["Action"]) == {
+        "dynamodb:BatchWriteItem", "dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"}
+    assert tell["TellTelemetry"]["Resource"] == [TELEMETRY_TABLE_ARN]
 
 
 def test_the_role_that_observes_may_change_no_stream(stacks):
@@ -198,6 +218,7 @@ def test_the_function_takes_the_queue_and_alarms(stacks):
         "LEASEHOLD_AUTOSCALE_MODE": "apply",
         "LEASEHOLD_AUTOSCALE_STREAMS": STREAM,
         "LEASEHOLD_AUTOSCALE_TABLE": f"{APPLYING}_autoscaler",
+        "LEASEHOLD_AUTOSCALE_AUDIT_TABLE": f"{APPLYING}_audit",
     }
     (mapping,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     assert mapping["EventSourceArn"] == f"{QUEUE}:{APPLYING}-wake"

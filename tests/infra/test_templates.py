@@ -54,8 +54,9 @@ def test_only_the_heartbeat_takes_silence_for_failure():
 def test_a_key_encrypts_queues_and_topics_and_may_be_read_by_the_role():
     key = "arn:aws:kms:eu-west-1:000000000000:key/1"
     known = {"WakeQueue.Arn": "queue", "DeadLetterQueue.Arn": "dead", "WakeTopic": "topic", "OperatorsTopic": "people",
-             "JournalTable.Arn": "table"}
-    parameters = {"StreamArns": ["arn:aws:kinesis:eu-west-1:000000000000:stream/orders"], "ReaderTableArns": [""]}
+             "JournalTable.Arn": "table", "AuditTable.Arn": "audit"}
+    parameters = {"StreamArns": ["arn:aws:kinesis:eu-west-1:000000000000:stream/orders"], "ReaderTableArns": [""],
+                  "TelemetryTableArns": [""]}
     encrypted = Resolved("control.yaml", known, KmsKeyArn=key, **parameters)
     plain = Resolved("control.yaml", known, **parameters)
     for kind in ["AWS::SQS::Queue", "AWS::SNS::Topic"]:
@@ -70,6 +71,13 @@ def test_a_key_encrypts_queues_and_topics_and_may_be_read_by_the_role():
     assert statements(encrypted)["ReadEncryptedWakeUps"]["Resource"] == key
     assert "ReadEncryptedWakeUps" not in statements(plain)
     assert "SeeHowFarReadersAre" not in statements(plain)
+    assert "TellPolicy" not in plain.resources("AWS::IAM::ManagedPolicy")
+
+
+def test_the_audit_forgets():
+    """The emulator's CloudFormation passes over the expiry; Terraform's is asked of the emulator."""
+    table = template.load("control.yaml")["Resources"]["AuditTable"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
 
 
 def test_the_function_runs_once_at_a_time():

@@ -50,12 +50,13 @@ variable "endpoint" {
 module "leasehold" {
   source = "./module"
 
-  deployment         = "applying"
-  mode               = "apply"
-  streams            = { orders = { shards_min = 4, shards_max = 64, consumers = ["fraud"] } }
-  reader_table_names = ["orders-worker"]
-  operators_emails   = ["oncall@example.com"]
-  lambda             = { archive = "leasehold.zip" }
+  deployment            = "applying"
+  mode                  = "apply"
+  streams               = { orders = { shards_min = 4, shards_max = 64, consumers = ["fraud"] } }
+  reader_table_names    = ["orders-worker"]
+  telemetry_table_names = ["orders-worker-Telemetry"]
+  operators_emails      = ["oncall@example.com"]
+  lambda                = { archive = "leasehold.zip" }
 }
 
 output "everything" {
@@ -175,15 +176,18 @@ def test_policies_are_those_of_cloudformation(applied):
     known = {"WakeQueue": "", "DeadLetterQueue": "", "WakeQueue.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEPLOYMENT}-wake",
              "DeadLetterQueue.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEPLOYMENT}-dead-letters",
              "JournalTable.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{DEPLOYMENT}_autoscaler",
+             "AuditTable.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{DEPLOYMENT}_audit",
              "WakeTopic": f"{TOPIC}-wake", "OperatorsTopic": f"{TOPIC}-operators"}
     resolved = Resolved(
         "control.yaml", known, Deployment=DEPLOYMENT, Mode="apply",
         StreamArns=[f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{STREAM}"],
-        ReaderTableArns=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker"])
+        ReaderTableArns=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker"],
+        TelemetryTableArns=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker-Telemetry"])
     policies = resolved.resources("AWS::IAM::ManagedPolicy")
     pairs = {
         "aws_iam_policy.observe": policies["ObservePolicy"],
         "aws_iam_policy.apply[0]": policies["ApplyPolicy"],
+        "aws_iam_policy.tell[0]": policies["TellPolicy"],
         "aws_sns_topic_policy.wake": resolved.resources("AWS::SNS::TopicPolicy")["WakeTopicPolicy"],
         "aws_sns_topic_policy.operators": resolved.resources("AWS::SNS::TopicPolicy")["OperatorsTopicPolicy"],
         "aws_sqs_queue_policy.wake": resolved.resources("AWS::SQS::QueuePolicy")["WakeQueuePolicy"],
@@ -201,6 +205,12 @@ def test_the_function_runs_once_at_a_time_and_its_timer_asks_for_looks(applied):
     assert mapping["EventSourceArn"].endswith(f":{DEPLOYMENT}-wake")
     (target,) = emulator.client("events").list_targets_by_rule(Rule=f"{DEPLOYMENT}-look-{STREAM}")["Targets"]
     assert json.loads(target["Input"]) == {"stream": STREAM}
+
+
+def test_the_audit_forgets(applied):
+    _, _, emulator, _ = applied
+    expiry = emulator.client("dynamodb").describe_time_to_live(TableName=f"{DEPLOYMENT}_audit")["TimeToLiveDescription"]
+    assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expires", "ENABLED")
 
 
 def test_a_second_plan_changes_nothing(applied):

@@ -27,6 +27,7 @@ pub(super) fn templates() -> Vec<(&'static str, String)> {
     let control = replace(CONTROL, "alarms", &alarms(&[Scope::WakeQueue, Scope::DeadLetters]));
     let control = replace(&control, "observe", &statements(Purpose::Observe));
     let control = replace(&control, "apply", &statements(Purpose::Apply));
+    let control = replace(&control, "tell", &statements(Purpose::Tell));
     vec![
         ("control.yaml", control),
         ("alarms.yaml", replace(STREAM, "alarms", &alarms(&[Scope::Stream, Scope::Doubling]))),
@@ -221,7 +222,9 @@ fn statement(permission: &Permission) -> String {
             "!If [MakesTable, !GetAtt JournalTable.Arn, !Sub \
              'arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${JournalTableName}']",
         ),
+        Resource::AuditTable => (None, "!GetAtt AuditTable.Arn"),
         Resource::ReaderTables => (Some("HasReaderTables"), "!Ref ReaderTableArns"),
+        Resource::TelemetryTables => (None, "!Ref TelemetryTableArns"),
         Resource::WakeQueue => (None, "!GetAtt WakeQueue.Arn"),
         Resource::Key => (Some("HasKey"), "!Ref KmsKeyArn"),
     };

@@ -15,13 +15,15 @@ pub(super) struct Permission {
     pub(super) condition: Option<Condition>,
 }
 
-/// Which of the two policies a statement belongs to.
+/// Which of the policies a statement belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// See, decide and say so. Enough for the modes `observe` and `plan`.
     Observe,
     /// Change shards.
     Apply,
+    /// Write telemetry: for the workers, not for the autoscaler.
+    Tell,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,11 @@ pub(super) enum Resource {
     /// Actions that AWS cannot bind to a resource.
     Any,
     JournalTable,
-    /// Tables of the applications that read the streams, if any are given.
+    AuditTable,
+    /// Tables of the applications that read the streams, if any are given: leases, and telemetry.
     ReaderTables,
+    /// Tables `<application>-Telemetry`, for those who write them.
+    TelemetryTables,
     WakeQueue,
     /// The key of queue and topics, if one is given.
     Key,
@@ -82,8 +87,15 @@ pub(super) const PERMISSIONS: &[Permission] = &[
     Permission {
         name: "SeeHowFarReadersAre",
         needed_to: Purpose::Observe,
-        actions: &["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Scan"],
+        actions: &["dynamodb:Scan"],
         on: Resource::ReaderTables,
+        condition: None,
+    },
+    Permission {
+        name: "KeepTheAudit",
+        needed_to: Purpose::Observe,
+        actions: &["dynamodb:PutItem"],
+        on: Resource::AuditTable,
         condition: None,
     },
     Permission {
@@ -110,6 +122,18 @@ pub(super) const PERMISSIONS: &[Permission] = &[
         needed_to: Purpose::Apply,
         actions: &["kinesis:MergeShards", "kinesis:SplitShard", "kinesis:UpdateShardCount"],
         on: Resource::Streams,
+        condition: None,
+    },
+    Permission {
+        name: "TellTelemetry",
+        needed_to: Purpose::Tell,
+        actions: &[
+            "dynamodb:BatchWriteItem",
+            "dynamodb:CreateTable",
+            "dynamodb:DescribeTable",
+            "dynamodb:UpdateTimeToLive",
+        ],
+        on: Resource::TelemetryTables,
         condition: None,
     },
 ];

@@ -12,7 +12,8 @@ use super::region::replace;
 
 const ALARMS_FILE: &str = include_str!("../../../infra/terraform/alarms.tf");
 const PERMISSIONS_FILE: &str = include_str!("../../../infra/terraform/permissions.tf");
-const FIXED: [(&str, &str); 7] = [
+const FIXED: [(&str, &str); 8] = [
+    ("audit.tf", include_str!("../../../infra/terraform/audit.tf")),
     ("journal.tf", include_str!("../../../infra/terraform/journal.tf")),
     ("lambda.tf", include_str!("../../../infra/terraform/lambda.tf")),
     ("locals.tf", include_str!("../../../infra/terraform/locals.tf")),
@@ -27,6 +28,7 @@ pub(super) fn templates() -> Vec<(&'static str, String)> {
     let alarms: Vec<_> = ALARMS.iter().map(alarm_resource).collect();
     let statements = |purpose| permission::needed_to(purpose).map(statement).collect::<Vec<_>>().join("\n");
     let permissions = replace(PERMISSIONS_FILE, "observe", &statements(Purpose::Observe));
+    let permissions = replace(&permissions, "tell", &statements(Purpose::Tell));
     let mut files = vec![
         ("alarms.tf", replace(ALARMS_FILE, "alarms", &alarms.join("\n"))),
         ("permissions.tf", replace(&permissions, "apply", &statements(Purpose::Apply))),
@@ -157,6 +159,10 @@ fn statement(permission: &Permission) -> String {
         ),
         Resource::Any => (None, "[\"*\"]"),
         Resource::JournalTable => (None, "[\"${local.table_arns}/${local.journal_table}\"]"),
+        Resource::AuditTable => (None, "[aws_dynamodb_table.audit.arn]"),
+        Resource::TelemetryTables => {
+            (None, "[for name in var.telemetry_table_names : \"${local.table_arns}/${name}\"]")
+        }
         Resource::ReaderTables => (
             Some("length(var.reader_table_names) > 0 ? [1] : []"),
             "[for name in var.reader_table_names : \"${local.table_arns}/${name}\"]",
