@@ -164,6 +164,7 @@ async fn metrics_are_listed_by_filters_and_pages() {
 async fn a_stream_shows_its_metrics_with_unit_and_weight_and_its_shards_on_request() {
     let local = Local::start_with(|settings| {
         settings.time_scale = 600.try_into().expect("not zero");
+        settings.record_weight = 5.try_into().expect("not zero");
         settings.metrics_delay = Duration::ZERO;
     });
     let (kinesis, client) = (local.kinesis(), local.cloudwatch());
@@ -173,7 +174,7 @@ async fn a_stream_shows_its_metrics_with_unit_and_weight_and_its_shards_on_reque
         .await
         .expect("enabled");
     let begun = local.services.clock().now();
-    // Keys count, too: two records of 8 bytes, each standing for 600.
+    // Keys count, too: two records of 8 bytes, each standing for 600 times 5.
     put(&kinesis, "orders", &["abcd", "efgh"]).await;
 
     let stream = Dimension::builder().name("StreamName").value("orders").build();
@@ -207,7 +208,7 @@ async fn a_stream_shows_its_metrics_with_unit_and_weight_and_its_shards_on_reque
         assert_eq!(point.is_some(), is_shown, "{name}");
         let Some(point) = point else { continue };
         assert_eq!(point.unit(), Some(&StandardUnit::Bytes), "{name}");
-        assert_eq!((point.sum(), point.sample_count()), (Some(9600.0), Some(1200.0)), "{name}");
+        assert_eq!((point.sum(), point.sample_count()), (Some(48_000.0), Some(6000.0)), "{name}");
     }
 }
 

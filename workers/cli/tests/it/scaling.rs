@@ -27,15 +27,14 @@ fn the_shards_follow_a_surge_there_and_back_and_nothing_is_lost_doubled_or_reord
     let number = |field: &str| json[field].as_u64().unwrap_or_else(|| panic!("{field} of {json}"));
 
     assert_eq!((number("shards_at_start"), json["shards"][0]["shards"].as_u64()), (4, Some(4)));
-    assert!(number("shards_most") >= 8, "{}", json["shards"]);
+    assert!(number("shards_most") > 4, "{}", json["shards"]);
     assert!(number("shards_at_end") < number("shards_most"), "{}", json["shards"]);
     assert_eq!(json["is_at_rest"], true, "{}", json["decisions"]);
 
     let throttled = &json["throttled"];
     assert!(throttled["records"].as_f64() > Some(0.0) && number("retries") > 0, "{throttled}");
-    let (surge_from, surge_to) = (json["surge_minutes"][0].as_u64(), json["surge_minutes"][1].as_u64());
-    assert!(throttled["first_minute"].as_u64() >= surge_from, "{throttled}");
-    assert!(throttled["last_minute"].as_u64() < surge_to, "it ended before the surge did: {throttled}");
+    let (last, end) = (throttled["last_minute"].as_f64(), json["run_minutes"].as_f64());
+    assert!(last.zip(end).is_some_and(|(last, end)| last + 30.0 < end), "it has not ended: {throttled}");
 
     let verification = &json["verification"];
     assert_eq!(json["holds"], true, "{verification}");

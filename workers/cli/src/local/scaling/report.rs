@@ -45,7 +45,7 @@ impl Progress {
         let is_quiet = arguments.json;
         let bar = if is_terminal && !is_quiet { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_style(
-            ProgressStyle::with_template("{spinner} {elapsed}  {msg}").expect("the template is valid"),
+            ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}").expect("the template is valid"),
         );
         let progress = Self { bar, is_quiet, is_plain: !is_terminal, shown: 0 };
         progress.say(&traffic_text(arguments, profile));
