@@ -105,7 +105,7 @@ function showOperations() {
   });
   const head = ['When (UTC)', 'What', 'Binding constraint', 'Best rejected alternative', 'Calls left'];
   const table = element('table', {},
-    element('caption', { class: 'note' }, `${own.name}: ${rows.length} of ${plural(within.length, 'operation')} in the part shown`),
+    element('caption', { class: 'note' }, `${own.name}: ${rows.length} of ${plural(within.length, 'operation')} in the part shown, splits and merges in a row as one`),
     element('thead', {}, element('tr', {}, ...head.map((title) => element('th', { scope: 'col' }, title)))),
     element('tbody', {}, ...rows),
   );

@@ -112,8 +112,11 @@ function places({ x, y }, length, width, height) {
 }
 
 function scatterText(rows) {
-  const best = rows.filter((row) => !rows.some((other) =>
-    other !== row && other.over_ideal <= row.over_ideal && other.throttled_minutes_per_day <= row.throttled_minutes_per_day));
+  const isBetter = (other, row) => {
+    const [cost, minutes] = [other.over_ideal - row.over_ideal, other.throttled_minutes_per_day - row.throttled_minutes_per_day];
+    return cost <= 0 && minutes <= 0 && cost + minutes < 0;
+  };
+  const best = rows.filter((row) => !rows.some((other) => isBetter(other, row)));
   const names = best.map((row) => row.scaler).join(', ');
   return rows.length > 1 ? `The dashed area is what the bars ask for. No other policy is both cheaper and less throttled than: ${names}.` : '';
 }

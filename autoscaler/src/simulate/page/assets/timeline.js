@@ -117,7 +117,8 @@ function drawRefused(sheet, pane, scaler, view, x, style) {
 /** Each call as a triangle that points up or down, or as a rhomb if the count stays; a bar as long as it takes. */
 function drawMarks(sheet, pane, scaler, view, x, style) {
   const { context, width } = sheet;
-  caption(sheet, pane, `${scaler.name}: ${plural(scaler.operations.length, 'operation')}`, style);
+  const calls = scaler.operations.reduce((sum, { scales, splits, merges }) => sum + scales + splits + merges, 0);
+  caption(sheet, pane, `${scaler.name}: ${plural(calls, 'call')}`, style);
   const middle = (pane.top + pane.bottom) / 2;
   line(context, colour('grid'), MARGIN.left, middle, width - MARGIN.right, middle);
   context.fillStyle = colour(style);
