@@ -16,6 +16,8 @@
 //! - [`LoadMap`] says how the load lies on the hash space, so that a layout can be judged before it exists.
 //! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
 //! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
+//! - [`reconcile`] carries plans out under a lock and a journal; `service`, with the feature `aws`, wires it to streams on AWS.
+//! - [`advise`] prices the capacity modes, [`alarms`] renders the infrastructure.
 //! - [`trigger`] reads alarms by every route of CloudWatch, and makes of each a look at a stream or a refusal.
 
 pub mod advise;

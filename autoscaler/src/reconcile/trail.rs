@@ -72,7 +72,8 @@ impl fmt::Display for AuditAction {
             Self::Nothing => formatter.write_str("nothing"),
             Self::Scale { target } => write!(formatter, "UpdateShardCount to {target}"),
             Self::Reshape { shards, steps, first } => {
-                write!(formatter, "{shards} shards in {steps} steps")?;
+                let plural = if *steps == 1 { "" } else { "s" };
+                write!(formatter, "{shards} shards in {steps} step{plural}")?;
                 match first {
                     Some(first) => write!(formatter, ", the first {first}"),
                     None => Ok(()),
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!(
             plan.to_string(),
             "UpdateShardCount to 8: the fullest shard is above its target; demand 3.60 shards; fullest shard \
-             at 0.90, then 0.45; rather than 5 shards in 1 steps, the first SplitShard at 17: it is dearer"
+             at 0.90, then 0.45; rather than 5 shards in 1 step, the first SplitShard at 17: it is dearer"
         );
     }
 }

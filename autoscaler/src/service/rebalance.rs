@@ -53,8 +53,8 @@ impl Planner for Rebalance {
             Some(_) => Action::Reshape { target: self.target.clone(), steps },
             None => Action::Nothing,
         };
-        let rejected =
-            Rejected { action: Action::Nothing, reason: "an operator asked for this layout".to_owned() };
+        let alternative =
+            || Rejected { action: Action::Nothing, reason: "the layout is not reached".to_owned() };
         let plan = Plan {
             action,
             decision: Decision {
@@ -62,7 +62,7 @@ impl Planner for Rebalance {
                 demand_shards: None,
                 utilisation: None,
                 quota_left: None,
-                rejected: Some(rejected),
+                rejected: next.map(|_| alternative()),
             },
         };
         let late = observation.applications.iter().find(|lag| lag.forbids_merges(policy.lag_max));

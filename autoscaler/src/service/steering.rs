@@ -69,7 +69,7 @@ impl Hold {
     #[must_use]
     pub const fn by(self) -> &'static str {
         match self {
-            Self::DryRun => "the dry run",
+            Self::DryRun => "a run that only observes",
             Self::Switch => "the pause switch, which `leasehold autoscale resume` ends",
             Self::PolicyUnreadable => "a policy that cannot be read",
         }

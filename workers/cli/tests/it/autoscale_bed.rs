@@ -14,6 +14,7 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use local::{LocalSettings, Services};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::task::JoinHandle;
 
 use crate::support::leasehold;
 
@@ -64,30 +65,46 @@ impl Bed {
     pub(crate) fn autoscale(&self, mode: &str, more: &[&str]) -> Command {
         let mut command = leasehold(self.path());
         command.args(["autoscale", mode, "--stream", "orders", "--endpoint", &self.endpoint()]);
-        if ["observe", "plan", "apply"].contains(&mode) {
+        if ["observe", "plan", "apply", "rebalance"].contains(&mode) {
             command.args(["--clock", &self.services.clock().anchor().to_string()]);
         }
         command.args(more);
         command
     }
 
-    /// Puts small records on `orders` at this rate until dropped.
-    pub(crate) async fn feed(&self, records_per_second: u64) {
+    /// Puts small records on `orders` at this rate until dropped; the hash key of each by its number.
+    pub(crate) fn feed(&self, records_per_second: u64, hash_key: fn(u64) -> u128) -> Feed {
         let client = aws_sdk_kinesis::Client::new(&self.sdk);
-        let mut ticks =
-            tokio::time::interval(Duration::from_millis(1_000 * RECORDS_OF_A_PUT / records_per_second));
-        for round in 0_u64.. {
-            ticks.tick().await;
-            let entry = |number: u64| {
-                let entry = PutRecordsRequestEntry::builder().data(Blob::new(vec![b'x'; 100]));
-                entry
-                    .partition_key((round * RECORDS_OF_A_PUT + number).to_string())
-                    .build()
-                    .expect("complete")
-            };
-            let entries = (0..RECORDS_OF_A_PUT).map(entry).collect();
-            client.put_records().stream_name("orders").set_records(Some(entries)).send().await.expect("put");
-        }
+        Feed(tokio::spawn(async move {
+            let pause = Duration::from_millis(1_000 * RECORDS_OF_A_PUT / records_per_second);
+            let mut ticks = tokio::time::interval(pause);
+            for round in 0_u64.. {
+                ticks.tick().await;
+                let entry = |number: u64| {
+                    let number = round * RECORDS_OF_A_PUT + number;
+                    let entry = PutRecordsRequestEntry::builder().data(Blob::new(vec![b'x'; 100]));
+                    let entry = entry.partition_key(number.to_string());
+                    entry.explicit_hash_key(hash_key(number).to_string()).build().expect("complete")
+                };
+                let entries = (0..RECORDS_OF_A_PUT).map(entry).collect();
+                client
+                    .put_records()
+                    .stream_name("orders")
+                    .set_records(Some(entries))
+                    .send()
+                    .await
+                    .expect("put");
+            }
+        }))
+    }
+}
+
+/// A task that puts records, while the test waits for processes.
+pub(crate) struct Feed(JoinHandle<()>);
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

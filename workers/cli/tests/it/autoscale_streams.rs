@@ -1,9 +1,11 @@
 //! `leasehold autoscale` on streams: what it sees, plans and changes.
 
+use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::process::Command;
 
 use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, StateValue, Statistic};
+use aws_sdk_kinesis::types::{MetricsName, Shard};
 use local::LocalSettings;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -17,6 +19,18 @@ fn fast(settings: &mut LocalSettings) {
     settings.record_weight = NonZeroU32::new(100).expect("not zero");
     settings.metrics_delay = std::time::Duration::ZERO;
 }
+
+/// A walk over the hash space that meets every part of it as often.
+fn evenly(number: u64) -> u128 {
+    u128::from(number).wrapping_mul(GOLDEN)
+}
+
+/// Nine of ten records in the lower half.
+fn unevenly(number: u64) -> u128 {
+    evenly(number) >> 1 | if number % 10 == 0 { 1 << 127 } else { 0 }
+}
+
+const GOLDEN: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 
 fn json(mut command: Command) -> Value {
     let output = command.output().expect("it runs");
@@ -42,46 +56,44 @@ async fn a_loaded_stream_is_seen_planned_held_and_scaled() {
         (&"nothing".into(), &false.into())
     );
 
-    let work = async {
-        let plan = until(
-            async || json(bed.autoscale("plan", &["--json"])),
-            |plan| plan[0]["action"]["action"] != "nothing",
-        )
-        .await;
-        assert!(plan[0]["shards_after"].as_u64() > Some(1), "{plan}");
-        assert_eq!(plan[0]["constraint"], "the fullest shard is above its target");
-        assert!(plan[0]["rejected_because"].is_string(), "{plan}");
-        let seen = json(bed.autoscale("observe", &["--json"]));
-        let records = &seen[0]["readings"][1];
-        assert_eq!(records["metric"], "IncomingRecords");
-        assert!(records["newest_per_second"].as_f64() > Some(1_000.0), "{records}");
-        assert!(seen[0]["demand_shards"].as_f64() > Some(1.0), "{seen}");
+    let feed = bed.feed(40, evenly);
+    let plan = until(
+        async || json(bed.autoscale("plan", &["--json"])),
+        |plan| plan[0]["action"]["action"] != "nothing",
+    )
+    .await;
+    assert!(plan[0]["shards_after"].as_u64() > Some(1), "{plan}");
+    assert_eq!(plan[0]["constraint"], "the fullest shard is above its target");
+    assert!(plan[0]["rejected_because"].is_string(), "{plan}");
+    let seen = json(bed.autoscale("observe", &["--json"]));
+    let records = &seen[0]["readings"][1];
+    assert_eq!(records["metric"], "IncomingRecords");
+    assert!(records["newest_per_second"].as_f64() > Some(1_000.0), "{records}");
+    assert!(seen[0]["demand_shards"].as_f64() > Some(1.0), "{seen}");
 
-        let dry = done(bed.autoscale("apply", &["--once", "--dry-run"]));
-        assert!(dry.contains("withheld by the dry run; otherwise: the fullest shard is above"), "{dry}");
-        let unknown = json(bed.autoscale("plan", &["--json"]));
-        assert_eq!(unknown[0]["is_history_known"], false, "a dry run leaves no trace: {unknown}");
-        assert_eq!(bed.shards("orders").await, 1);
+    let dry = done(bed.autoscale("apply", &["--once", "--dry-run"]));
+    assert!(
+        dry.contains("withheld by a run that only observes; otherwise: the fullest shard is above"),
+        "{dry}"
+    );
+    let unknown = json(bed.autoscale("plan", &["--json"]));
+    assert_eq!(unknown[0]["is_history_known"], false, "a dry run leaves no trace: {unknown}");
+    assert_eq!(bed.shards("orders").await, 1);
 
-        std::fs::write(bed.path().join("paused.toml"), "is_paused = true\n").expect("written");
-        let held = done(bed.autoscale("apply", &["--once", "--policy", "paused.toml"]));
-        assert!(held.contains("withheld by is_paused"), "{held}");
-        done(bed.autoscale("pause", &["--reason", "a drill"]));
-        let held = done(bed.autoscale("apply", &["--once"]));
-        assert!(held.contains("withheld by the pause switch") && held.contains("a drill"), "{held}");
-        assert!(done(bed.autoscale("observe", &[])).contains("a drill"));
-        assert_eq!(bed.shards("orders").await, 1);
-        done(bed.autoscale("resume", &[]));
+    std::fs::write(bed.path().join("paused.toml"), "is_paused = true\n").expect("written");
+    let held = done(bed.autoscale("apply", &["--once", "--policy", "paused.toml"]));
+    assert!(held.contains("withheld by is_paused"), "{held}");
+    done(bed.autoscale("pause", &["--reason", "a drill"]));
+    let held = done(bed.autoscale("apply", &["--once"]));
+    assert!(held.contains("withheld by the pause switch") && held.contains("a drill"), "{held}");
+    assert!(done(bed.autoscale("observe", &[])).contains("a drill"));
+    assert_eq!(bed.shards("orders").await, 1);
+    done(bed.autoscale("resume", &[]));
 
-        let audit = ["--audit", "audit.jsonl", "--audit-table", "audit", "--once"];
-        done(bed.autoscale("apply", &audit));
-        assert_eq!(bed.shards("orders").await, 2);
-    };
-    tokio::select! {
-        biased;
-        () = work => {}
-        () = bed.feed(40) => unreachable!("it feeds until the work is done"),
-    }
+    let audit = ["--audit", "audit.jsonl", "--audit-table", "audit", "--once"];
+    done(bed.autoscale("apply", &audit));
+    assert_eq!(bed.shards("orders").await, 2);
+    drop(feed);
 
     let lines = std::fs::read_to_string(bed.path().join("audit.jsonl")).expect("written");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -168,6 +180,82 @@ async fn of_two_processes_one_acts_and_the_other_follows_when_it_ends() {
     let line: Value = serde_json::from_str(&second.line_with("\"acts for the stream\"")).expect("JSON");
     assert_eq!(line["fields"]["term"], 2, "{line}");
     assert_eq!(second.end(Signal::SIGTERM), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skewed_stream_is_cut_anew_under_the_same_lock() {
+    let bed = Bed::start(fast);
+    bed.create("orders", 2).await;
+    let unknown = bed.autoscale("rebalance", &[]).output().expect("it runs");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown).contains("how the load lies on orders is unknown"), "{}", text(&unknown));
+    let kinesis = aws_sdk_kinesis::Client::new(&bed.sdk);
+    let enable = kinesis.enable_enhanced_monitoring().stream_name("orders");
+    enable.shard_level_metrics(MetricsName::All).send().await.expect("enabled");
+
+    let feed = bed.feed(40, unevenly);
+    let shown = until(
+        async || bed.autoscale("rebalance", &["--json"]).output().expect("it runs"),
+        // The first minute may have seen a few records only.
+        |output| output.status.success() && !text(output).contains("\"fullest_share\": 0.5,"),
+    )
+    .await;
+    let way: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert!(way["fullest_share"].as_f64() > Some(0.75), "{way}");
+    assert!(way["fullest_share_after"].as_f64() < Some(0.6), "{way}");
+    assert_eq!(way["steps"].as_array().map(Vec::len), Some(2), "a split and a merge: {way}");
+    done(bed.autoscale("apply", &["--once", "--dry-run"]));
+    let layout = async || {
+        let shards = kinesis.list_shards().stream_name("orders").send().await.expect("listed");
+        let open = shards.shards().iter().filter(|shard| {
+            shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_none())
+        });
+        let begins = |shard: &Shard| {
+            shard.hash_key_range().expect("a range").starting_hash_key().parse::<u128>().expect("a key")
+        };
+        let mut keys: Vec<_> = open.map(begins).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(layout().await, [0, 1 << 127], "nothing is changed without --yes");
+    // The table is there once somebody has led.
+    std::fs::write(bed.path().join("paused.toml"), "is_paused = true\n").expect("written");
+    done(bed.autoscale("apply", &["--once", "--policy", "paused.toml"]));
+    done(bed.autoscale("rebalance", &["--yes"]));
+    let keys = layout().await;
+    assert!(keys.len() == 2 && keys[0] == 0 && (1 << 125..1 << 127).contains(&keys[1]), "{keys:?}");
+    drop(feed);
+}
+
+#[test]
+fn the_modes_are_priced_beside_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut rows = String::from("minute,bytes,records\n");
+    for minute in 0..24 * 60 {
+        let records = if (600..720).contains(&minute) { 480_000 } else { 48_000 };
+        let (hour, minute, bytes) = (minute / 60, minute % 60, records * 1_000);
+        writeln!(rows, "2026-03-02T{hour:02}:{minute:02}:00Z,{bytes},{records}").expect("a string");
+    }
+    std::fs::write(folder.path().join("bytes.csv"), rows).expect("written");
+    std::fs::write(folder.path().join("prices.toml"), "shard_hour = 0.03\n").expect("written");
+    let advise = |more: &[&str]| {
+        let mut command = crate::support::leasehold(folder.path());
+        command.args(["autoscale", "advise-mode", "--trace", "bytes.csv"]).args(more);
+        command
+    };
+    let advice = json(advise(&["--json"]));
+    let modes = advice["modes"].as_array().expect("modes");
+    assert_eq!((modes.len(), &modes[0]["mode"]), (4, &"planned".into()), "{advice}");
+    assert!(
+        modes[3]["dollars"].as_f64() > modes[0]["dollars"].as_f64().map(|dollars| 5.0 * dollars),
+        "{advice}"
+    );
+    let dearer = json(advise(&["--json", "--prices", "prices.toml"]));
+    let fixed = |advice: &Value| advice["modes"][0]["fixed"].as_f64().expect("a price");
+    assert!((fixed(&dearer) / fixed(&advice) - 2.0).abs() < 1e-9, "{dearer}");
+    assert!(done(advise(&["--consumers", "2"])).contains("fan-out: each consumer adds $0.015"));
+    let neither = crate::support::leasehold(folder.path()).args(["autoscale", "advise-mode"]).output();
+    assert_eq!(neither.expect("it runs").status.code(), Some(2));
 }
 
 #[test]
