@@ -27,7 +27,7 @@ fn evenly(number: u64) -> u128 {
 
 /// Nine of ten records in the lower half.
 fn unevenly(number: u64) -> u128 {
-    evenly(number) >> 1 | if number % 10 == 0 { 1 << 127 } else { 0 }
+    evenly(number) >> 1 | if number.is_multiple_of(10) { 1 << 127 } else { 0 }
 }
 
 const GOLDEN: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
