@@ -33,6 +33,8 @@ pub(super) struct MathAlarm {
     points: Vec<Option<f64>>,
     /// For each series of datapoints `period` minutes apart, how many of the last N breach.
     breaching: Vec<usize>,
+    /// Evaluations in a row that found no newest datapoint.
+    silent: usize,
 }
 
 /// What an alarm is defined as, apart from its limit.
@@ -74,7 +76,8 @@ pub(super) enum Comparison {
 pub(super) enum MissingPoint {
     /// `FILL(metric, 0)`.
     Zero,
-    /// No datapoint: the alarm keeps its state.
+    /// No datapoint, CloudWatch's default: the alarm keeps its state while the last real ones can be looked at, and then knows
+    /// nothing.
     Skipped,
 }
 
@@ -103,6 +106,7 @@ impl MathAlarm {
             minutes: vec![MinuteSum::default(); REREAD_MINUTES + rule.period],
             points: vec![None; rule.period * rule.datapoints],
             breaching: vec![0; rule.period],
+            silent: 0,
         }
     }
 
@@ -120,8 +124,13 @@ impl MathAlarm {
     pub(super) fn evaluate(&mut self) -> bool {
         let Some((_, last)) = self.known else { return false };
         if self.points[self.point_place(last)].is_none() {
+            self.silent += 1;
+            if self.silent >= self.rule.period * (self.rule.datapoints + POINTS_BEYOND) {
+                self.state = AlarmState::InsufficientData;
+            }
             return false;
         }
+        self.silent = 0;
         let is_alarm = self.breaching[self.phase(last)] >= self.rule.datapoints_to_alarm;
         let has_fired = is_alarm && self.state != AlarmState::Alarm;
         self.state = if is_alarm { AlarmState::Alarm } else { AlarmState::Ok };
@@ -249,6 +258,8 @@ pub(super) const BYTES_PER_SHARD_SECOND: f64 = 1024.0 * 1024.0;
 pub(super) const RECORDS_PER_SHARD_SECOND: f64 = 1000.0;
 
 const REREAD_MINUTES: usize = 15;
+/// How many more datapoints than the rule's CloudWatch looks at where some are missing: two in the example of its guide.
+const POINTS_BEYOND: usize = 2;
 const MINUTE_MILLIS: u64 = 60_000;
 
 #[cfg(test)]
@@ -330,6 +341,27 @@ mod tests {
         let gap: Vec<_> = (0..20).map(|now| (!(5..=12).contains(&now)).then_some(2.0)).collect();
         assert_eq!(fires_at(low, 1.0, &gap), Some(7), "three of five minutes are zero");
         assert_eq!(fires_at(AlarmRule { missing: MissingPoint::Skipped, period: 1, ..low }, 1.0, &gap), None);
+    }
+
+    #[test]
+    fn an_alarm_without_any_data_keeps_its_state_for_two_datapoints_more_and_then_knows_nothing() {
+        let rule = AlarmRule {
+            missing: MissingPoint::Skipped,
+            period: 1,
+            datapoints: 1,
+            datapoints_to_alarm: 1,
+            ..RULE
+        };
+        let mut alarm = MathAlarm::new(rule, 1.0);
+        let mut states = Vec::new();
+        for number in 0..6 {
+            let shards = [0, 1, 5].contains(&number).then_some(2.0);
+            alarm.read(&[minute(number, shards)], &[]);
+            states.push((alarm.evaluate(), alarm.state()));
+        }
+        let kept = (false, AlarmState::Alarm);
+        let unknown = (false, AlarmState::InsufficientData);
+        assert_eq!(states, [(true, AlarmState::Alarm), kept, kept, kept, unknown, (true, AlarmState::Alarm)]);
     }
 
     #[test]
