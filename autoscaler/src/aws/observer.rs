@@ -374,7 +374,8 @@ const METERED_AGE_MAX: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
 mod tests {
-    use kcl_core::{HashKey, HashKeyRange};
+    use kcl::{Generation, Lease, Position};
+    use kcl_core::{HashKey, HashKeyRange, LeaseKey};
 
     use super::*;
     use crate::Boundaries;
@@ -462,5 +463,23 @@ mod tests {
         let mut lags = Vec::new();
         add_lag(&mut lags, lag("orders", Some(5), true));
         assert_eq!(lags, [lag("orders", Some(5), true)]);
+    }
+
+    #[tokio::test]
+    async fn closed_shards_with_an_unfinished_lease_are_undrained_parents() {
+        let id = |name: &str| ShardId::new(name).expect("valid");
+        let range = HashKeyRange::FULL;
+        let layout = Layout::new(vec![OpenShard { id: id("open"), range }]).expect("covers");
+        let store = kcl::MemoryLeaseStore::new();
+        let rows = [
+            ("open", Position::TrimHorizon),
+            ("drained", Position::ShardEnd),
+            ("parent", Position::TrimHorizon),
+        ];
+        for (shard, checkpoint) in rows {
+            let lease = Lease::new(LeaseKey::from(&id(shard)), checkpoint, Generation::default());
+            store.execute(StoreRequest::CreateLease(Box::new(lease))).await;
+        }
+        assert_eq!(undrained_parents(&store, &layout).await, Some(1));
     }
 }

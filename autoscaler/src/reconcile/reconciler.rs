@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use kcl::Clock;
-use kcl_core::{Millis, WorkerId};
+use kcl_core::{LockVersion, Millis, WorkerId};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::AuditSink;
 use super::controller::{Controller, Planner};
 use super::event::{CallResult, Event};
-use super::message::{CallReply, Moment, Reply, Request, RequestId};
+use super::message::{CallReply, Moment, Reply, Request, RequestId, Row};
 use super::port::{Gauges, Observer, RowStore, RowWritten, ShardControl};
 use super::settings::ReconcileSettings;
 use crate::EpochMillis;
@@ -55,8 +55,10 @@ pub struct Reconciler<P> {
     failures: u64,
     rounds: u64,
     me: WorkerId,
-    /// Who else holds the row.
-    holder: Option<WorkerId>,
+    /// Who else holds the row, and its version when that was first seen.
+    holder: Option<(WorkerId, LockVersion)>,
+    /// That holder has written since.
+    is_held_elsewhere: bool,
 }
 
 /// How long a reconciler runs.
@@ -94,11 +96,13 @@ impl<P: Planner> Reconciler<P> {
             rounds: 0,
             me,
             holder: None,
+            is_held_elsewhere: false,
         }
     }
 
     /// Runs until it is over or `stop` is cancelled, then finishes what is under way and gives the row back. Each of `wakes`
-    /// says "look again". Answers in how many rounds the stream was looked at: none if another controller held the row.
+    /// says "look again". Answers in how many rounds the stream was looked at: none if another controller held the row, which a
+    /// run of one round does not wait for.
     pub async fn run(mut self, run_for: RunFor, wakes: Arc<Notify>, stop: CancellationToken) -> u64 {
         let clock = Arc::clone(&self.ports.clock);
         let mut is_stopping = false;
@@ -107,7 +111,8 @@ impl<P: Planner> Reconciler<P> {
             if self.controller.is_finished() {
                 break;
             }
-            let is_over = run_for == RunFor::OneRound && self.rounds > 0 && self.controller.is_resting();
+            let is_done = self.rounds > 0 && self.controller.is_resting();
+            let is_over = run_for == RunFor::OneRound && (is_done || self.is_held_elsewhere);
             if is_over && !is_stopping {
                 is_stopping = true;
                 self.controller.handle_shutdown(SHUTDOWN_TIMEOUT, moment(&*clock));
@@ -135,15 +140,22 @@ impl<P: Planner> Reconciler<P> {
         self.rounds
     }
 
-    /// Says once for each other holder of the row why nothing is done here.
+    /// Says once for each other holder of the row why nothing is done here, and notices that it lives.
     fn note_holder(&mut self, reply: &Reply) {
         let (Reply::Row(Some(row)) | Reply::Refused(Some(row))) = reply else { return };
-        let owner = (!row.lock.is_released && row.lock.owner != self.me).then(|| row.lock.owner.clone());
-        if owner != self.holder {
-            if let Some(owner) = &owner {
-                tracing::info!(stream = self.stream, %owner, "another controller acts for the stream");
+        let Row { lock, .. } = row;
+        if lock.is_released || lock.owner == self.me {
+            self.holder = None;
+            return;
+        }
+        match &self.holder {
+            Some((owner, version)) if *owner == lock.owner => {
+                self.is_held_elsewhere = *version != lock.version
             }
-            self.holder = owner;
+            Some(_) | None => {
+                tracing::info!(stream = self.stream, owner = %lock.owner, "another controller acts for the stream");
+                self.holder = Some((lock.owner.clone(), lock.version.clone()));
+            }
         }
     }
 
@@ -410,5 +422,37 @@ mod tests {
         let journal = crate::reconcile::Journal::decode(&row.journal).expect("readable");
         assert!(row.lock.is_released && journal.intent.is_none());
         assert_eq!((journal.term, journal.ledger.calls().len()), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_of_one_round_does_not_wait_for_a_holder_that_lives() {
+        let fake = Arc::new(Fake { count: Mutex::new(8), published: Mutex::default() });
+        let ports = Ports {
+            rows: Arc::new(MemoryRowStore::new()),
+            control: fake.clone(),
+            observer: fake.clone(),
+            gauges: fake.clone(),
+            clock: Arc::new(TokioClock::starting_at(1_800_000_000_000)),
+        };
+        let run = |name: &str, run_for, stop: &CancellationToken| {
+            let me = WorkerId::new(name).expect("valid");
+            let audit = Box::new(JsonLines::new(std::io::sink()));
+            let settings = ReconcileSettings::default();
+            Reconciler::new("clicks", settings, me, 3, double_once, ports.clone(), audit).run(
+                run_for,
+                Arc::default(),
+                stop.clone(),
+            )
+        };
+        let stop = CancellationToken::new();
+        let leading = tokio::spawn(run("leader", RunFor::Ever, &stop));
+        while fake.published.lock().is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let begun = tokio::time::Instant::now();
+        assert_eq!(run("visitor", RunFor::OneRound, &stop).await, 0);
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+        stop.cancel();
+        assert!(leading.await.expect("ends by itself") > 0);
     }
 }

@@ -94,8 +94,8 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
     if arguments.once && !missed.is_empty() {
         let (streams, table) = (missed.join(", "), site.connection.table());
         let message = format!(
-            "{streams} could not be looked at within {} s: another controller acts for it by table {table}, or the services \
-             do not answer; the log says which",
+            "{streams} could not be looked at: another controller acts for it by table {table}, or the services do not \
+             answer within {} s; the log says which",
             ONCE_MAX.as_secs()
         );
         return Err(Problem::with_code(FAILED, message));
