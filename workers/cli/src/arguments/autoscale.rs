@@ -287,8 +287,8 @@ pub(crate) struct SimulateArguments {
     pub(crate) html: Option<PathBuf>,
 }
 
-/// Of the table, unless another is named.
-pub(crate) const TABLE: &str = "leasehold-autoscaler";
+/// Of the table, unless another is named: the one that `infra/aws/control.yaml` makes by default.
+pub(crate) const TABLE: &str = "leasehold_autoscaler";
 
 const OBSERVE_EXAMPLES: &str = "Examples:
   leasehold autoscale observe --stream orders
@@ -302,30 +302,33 @@ const PLAN_EXAMPLES: &str = "Examples:
   leasehold autoscale plan --stream orders,clicks --policy policy.toml --json
 
 Without the autoscaler's table, the calls of the last 24 hours are unknown and taken for none.
-Exit codes: 0 planned, whatever the plan; 1 failed; 2 wrong arguments; 3 stream not found; 5 service not reachable.";
+Exit codes: 0 planned, whatever the plan; 1 failed; 2 wrong arguments; 3 stream not found; 5 service not \
+reachable.";
 
 const APPLY_EXAMPLES: &str = "Examples:
   leasehold autoscale apply --stream orders --dry-run       what it would do, told and not done
-  leasehold autoscale apply --stream orders,clicks --policy policy.toml \\
-      --queue https://sqs.eu-west-1.amazonaws.com/111122223333/leasehold-wake --metrics 127.0.0.1:9464
+  leasehold autoscale apply --stream orders,clicks --policy policy.toml --metrics 127.0.0.1:9464 \\
+      --queue https://sqs.eu-west-1.amazonaws.com/111122223333/leasehold-wake
   leasehold autoscale apply --stream orders --once          from cron
 
-Streams are looked at every one to five minutes, the sooner the fuller they are, and at once when an alarm says so.
-Any number of these may run: one of them acts for a stream, another takes over when it has not been heard of for
-a minute. The policy file is read again in every round: `is_paused = true` stops all changes at once, and so does a
-file that cannot be read. The first SIGINT or SIGTERM finishes the call under way, writes down what came of it and
-gives the streams back.
+Streams are looked at every one to five minutes, the sooner the fuller they are, and at once when an \
+alarm says so. Any number of these may run: one of them acts for a stream, another takes over when it \
+has not been heard of for a minute. The policy file is read again in every round: `is_paused = true` \
+stops all changes at once, and so does a file that cannot be read. The first SIGINT or SIGTERM finishes \
+the call under way, writes down what came of it and gives the streams back.
 
-Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream that was to be looked at once;
-2 wrong arguments or policy; 3 stream not found; 5 service not reachable.";
+Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream that was to be looked at \
+once; 2 wrong arguments or policy; 3 stream not found; 5 service not reachable.";
 
 const REBALANCE_EXAMPLES: &str = "Examples:
   leasehold autoscale rebalance --stream orders --applications billing
   leasehold autoscale rebalance --stream orders --applications billing --shards 12 --yes
 
-The layout is the one whose fullest shard has the least of the load. It is reached by SplitShard and MergeShards, one
-after the other, none of which makes a shard fuller than the fullest is now, and merges wait for readers. How the load
-lies is known from what the workers of --applications tell, or from shard metrics (EnableEnhancedMonitoring).
+The layout is the one whose fullest shard has the least of the load. It is reached by SplitShard and \
+MergeShards, one after the other, none of which makes a shard fuller than the fullest is now, and merges \
+wait for readers. How the load lies is known from what the workers of --applications tell, or from shard \
+metrics (EnableEnhancedMonitoring).
+
 A running `apply` acts for its streams alone: stop it for that time.";
 
 const ADVISE_EXAMPLES: &str = "Examples:
@@ -339,12 +342,12 @@ const PAUSE_EXAMPLES: &str = "Examples:
   leasehold autoscale pause --stream orders --reason 'migration until Monday'
   leasehold autoscale resume --stream orders
 
-The pause is an item of the autoscaler's table, read in every round: the call under way ends, the next one is not made.
-`plan` shows it, and what would be done without it.";
+The pause is an item of the autoscaler's table, read in every round: the call under way ends, the next \
+one is not made. `plan` shows it, and what would be done without it.";
 
 const RENDER_EXAMPLES: &str = "Examples:
-  leasehold autoscale alarms render --form cloudformation --stream orders --policy policy.toml --out deploy
-  leasehold autoscale alarms render --form terraform --stream orders,clicks --deployment prod --out deploy
+  leasehold autoscale alarms render --form cloudformation --stream orders --out deploy
+  leasehold autoscale alarms render --form terraform --stream orders,clicks --policy policy.toml
 
 infra/README.md says what the files make, how they are deployed and what they cost.";
 

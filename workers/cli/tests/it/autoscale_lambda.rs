@@ -82,7 +82,7 @@ async fn a_function_looks_at_the_streams_that_an_event_names() {
     // A process has made the table, as the templates do for a function, which may not.
     let made = bed.autoscale("apply", &["--once"]).output().expect("it runs");
     assert!(made.status.success(), "{}", text(&made));
-    let mut running = Followed::start(function("leasehold-autoscaler"));
+    let mut running = Followed::start(function("leasehold_autoscaler"));
     events.send(json!({ "stream": "orders" })).await.expect("the runtime API listens");
     assert_eq!(answers.recv().await, Some(json!({ "batchItemFailures": [] })));
     running.line_with("\"decision\":\"2.2\"");

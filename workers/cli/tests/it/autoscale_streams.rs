@@ -269,7 +269,7 @@ fn what_cannot_be_reached_or_found_is_named_with_its_exit_code() {
     for mode in ["observe", "plan", "apply"] {
         refused(bed.autoscale(mode, &[]), 3, "stream orders does not exist");
     }
-    refused(bed.autoscale("pause", &[]), 1, "table leasehold-autoscaler does not exist");
+    refused(bed.autoscale("pause", &[]), 1, "table leasehold_autoscaler does not exist");
     refused(bed.autoscale("plan", &["--policy", "missing.toml"]), 1, "missing.toml cannot be read");
     let nobody = |mode: &str| {
         let mut command = crate::support::leasehold(bed.path());
