@@ -69,7 +69,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) audit: &'a Path,
 }
 
-/// Sends the traffic, waits until the autoscaler has nothing left to change, and verifies what was written.
+/// Sends the traffic, waits until the autoscaler has nothing left to change, for an hour of the fast clock at most, and
+/// verifies what was written.
 pub(crate) async fn drive(
     scene: Scene<'_>,
     fleet: &mut Fleet,
@@ -244,8 +245,8 @@ const GROWTH_MAX: u32 = 8;
 const LAG_MAX: Duration = Duration::from_secs(15);
 /// When the last minute of the surge has surely left the window that the planner looks back on.
 const METRICS_LATE_MAX: Duration = Duration::from_secs(10 * 60);
-/// For the merges after that: many times what they take.
-const RETURN_MAX: Duration = Duration::from_secs(4 * 3600);
+/// For the merges after that: thrice what they usually take.
+const RETURN_MAX: Duration = Duration::from_secs(3600);
 /// One folder: the rows of a batch lie in one object, in the order in which they were read.
 const LAYOUT: &str = "events";
 /// Of the machine's time: few objects, and something to see all the time.
