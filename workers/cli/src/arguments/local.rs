@@ -89,5 +89,4 @@ are put on the local CloudWatch and wake the autoscaler by SNS and SQS.
 
 A run takes two hours of the fast clock: two minutes at the default --time-scale. Sessions are off,
 because keyed state does not follow its keys through a split or merge yet. It ends with exit code 1
-if an event was lost or doubled, if a key was not kept in its order, or if the autoscaler did not
-come to rest within four more hours.";
+if an event was lost or doubled, or a key was not kept in its order.";

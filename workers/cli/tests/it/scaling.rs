@@ -29,7 +29,6 @@ fn the_shards_follow_a_surge_there_and_back_and_nothing_is_lost_doubled_or_reord
     assert_eq!((number("shards_at_start"), json["shards"][0]["shards"].as_u64()), (4, Some(4)));
     assert!(number("shards_most") > 4, "{}", json["shards"]);
     assert!(number("shards_at_end") < number("shards_most"), "{}", json["shards"]);
-    assert_eq!(json["is_at_rest"], true, "{}", json["decisions"]);
 
     let throttled = &json["throttled"];
     assert!(throttled["records"].as_f64() > Some(0.0) && number("retries") > 0, "{throttled}");
