@@ -383,3 +383,46 @@ const NOT_KEPT: &str =
     "keyed state (sessions) does not follow its keys through a split or merge yet, so this run has none";
 /// Ticks of a quarter of a second.
 const PLAIN_TICKS: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(action: AuditAction, constraint: &str) -> AuditPlan {
+        AuditPlan {
+            inputs: String::new(),
+            shards: 4,
+            action,
+            constraint: constraint.to_owned(),
+            demand_shards: None,
+            utilisation_before: None,
+            utilisation_after: None,
+            quota_left: None,
+            rejected: None,
+            rejected_because: None,
+            withheld: None,
+        }
+    }
+
+    #[test]
+    fn looks_that_change_nothing_for_one_reason_are_one_line() {
+        let plans = [
+            plan(AuditAction::Nothing, "look again in 50 s"),
+            plan(AuditAction::Nothing, "look again in 40 s"),
+            plan(AuditAction::Nothing, "all is well"),
+            plan(AuditAction::Scale { target: 8 }, "too full"),
+            plan(AuditAction::Scale { target: 8 }, "too full"),
+        ];
+        let decision = |(minute, plan)| Decision {
+            decision: "1.1",
+            minute: f64::from(minute),
+            plan,
+            outcome: vec!["accepted".to_owned()],
+        };
+        let decisions: Vec<_> = (0_u32..).zip(&plans).map(decision).collect();
+        let lines = decision_lines(&decisions);
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!(lines[0], "      0–1    4 shards  nothing: look again in 40 s (2 looks); accepted");
+        assert_eq!(lines[2], "        3    4 shards  UpdateShardCount to 8: too full; accepted");
+    }
+}
