@@ -194,17 +194,19 @@ async fn a_skewed_stream_is_cut_anew_under_the_same_lock() {
     enable.shard_level_metrics(MetricsName::All).send().await.expect("enabled");
 
     let feed = bed.feed(40, unevenly);
-    let shown = until(
-        async || bed.autoscale("rebalance", &["--json"]).output().expect("it runs"),
-        // The first minute may have seen a few records only.
-        |output| output.status.success() && !text(output).contains("\"fullest_share\": 0.5,"),
+    // The first minute may have seen a few records only.
+    let is_skewed =
+        |way: &Value| way["fullest_share"].as_f64().is_some_and(|share| share > 0.8 && share < 1.0);
+    let way = until(
+        async || {
+            let shown = bed.autoscale("rebalance", &["--json"]).output().expect("it runs");
+            serde_json::from_slice::<Value>(&shown.stdout).unwrap_or(Value::Null)
+        },
+        is_skewed,
     )
     .await;
-    let way: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
-    assert!(way["fullest_share"].as_f64() > Some(0.75), "{way}");
     assert!(way["fullest_share_after"].as_f64() < Some(0.6), "{way}");
     assert_eq!(way["steps"].as_array().map(Vec::len), Some(2), "a split and a merge: {way}");
-    done(bed.autoscale("apply", &["--once", "--dry-run"]));
     let layout = async || {
         let shards = kinesis.list_shards().stream_name("orders").send().await.expect("listed");
         let open = shards.shards().iter().filter(|shard| {
@@ -218,9 +220,6 @@ async fn a_skewed_stream_is_cut_anew_under_the_same_lock() {
         keys
     };
     assert_eq!(layout().await, [0, 1 << 127], "nothing is changed without --yes");
-    // The table is there once somebody has led.
-    std::fs::write(bed.path().join("paused.toml"), "is_paused = true\n").expect("written");
-    done(bed.autoscale("apply", &["--once", "--policy", "paused.toml"]));
     done(bed.autoscale("rebalance", &["--yes"]));
     let keys = layout().await;
     assert!(keys.len() == 2 && keys[0] == 0 && (1 << 125..1 << 127).contains(&keys[1]), "{keys:?}");

@@ -140,7 +140,7 @@ impl Site {
         if is_not_found(&error) {
             let message = format!(
                 "table {table} does not exist: deploy infra/aws/control.yaml and give its table by --table, or let \
-                 --create-table make it"
+                 `apply --create-table` make it"
             );
             return Problem::with_code(FAILED, message);
         }
