@@ -12,6 +12,7 @@
 //!   alarms, timers, operators: "look at the stream"
 //! ```
 //!
+//! - [`Learner`] is the function with a memory: it chooses some knobs by the stream's own last days.
 //! - [`Boundaries`] are what a layout of shards is, apart from the shards' names; [`Layout`] has the names, too.
 //! - [`LoadMap`] says how the load lies on the hash space, so that a layout can be judged before it exists.
 //! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
@@ -24,6 +25,7 @@ pub mod advise;
 pub mod alarms;
 #[cfg(feature = "aws")]
 pub mod aws;
+mod learn;
 mod plan;
 mod policy;
 pub mod reconcile;
@@ -35,6 +37,7 @@ mod stream;
 pub mod trigger;
 
 pub use kinesis_model::{EpochMillis, KinesisError};
+pub use learn::Learner;
 pub use plan::{
     Action, Change, Constraint, Decision, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin,
     Plan, Rejected, Step, partition, plan,

@@ -94,6 +94,18 @@ impl AwsObserver {
         self
     }
 
+    /// The stream's minutes of the time `back` before `until`, without those of single shards: what a planner learns from at its
+    /// start. CloudWatch keeps minutes for 15 days.
+    ///
+    /// # Errors
+    /// [`PortError`] if the metrics cannot be read.
+    pub async fn history(&self, until: EpochMillis, back: Duration) -> Result<Vec<Minute>, PortError> {
+        let span = (full_minute(until).before(back), full_minute(until));
+        let catalog = Catalog::new(Vec::new(), &[]);
+        let series = read(&self.metrics, self.control.stream(), &catalog.wanted, span).await?;
+        Ok(catalog.minutes(&series, span))
+    }
+
     async fn consumers(&self, summary: &StreamDescriptionSummary) -> Vec<String> {
         if summary.consumer_count().is_none_or(|count| count == 0) {
             return Vec::new();

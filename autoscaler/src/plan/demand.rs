@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::{EpochMillis, Minute, Observation, Policy, ShardLimits};
+use crate::{EpochMillis, Minute, Observation, Policy, ShardLimits, ShardMinute};
 
 /// The demand on a stream, in shards of the limits' size.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +73,27 @@ impl Demand {
     }
 }
 
+/// What one settled minute asked for, in shards: with what was rejected, and with what its busiest second shows.
+pub(crate) fn demand_of_minute(observation: &Observation, minute: &Minute, policy: &Policy) -> Option<f64> {
+    let shards = shards_of(minute, polling_readers(observation), &policy.limits)?;
+    Some(shards * busiest_second(observation, minute.start))
+}
+
+/// How much more than its mean the busiest second of a minute asked for, the middle one of all shards that workers report: 1
+/// where none is known. A full shard's seconds are cut off at its limit, so that what is hidden there stays hidden.
+fn busiest_second(observation: &Observation, start: EpochMillis) -> f64 {
+    let of_shard = |minutes: &Vec<ShardMinute>| {
+        let minute = minutes.iter().rev().find(|minute| minute.start == start)?;
+        let ratio =
+            |second: Option<f64>, sum: Option<f64>| Some(second? * 60.0 / sum.filter(|&sum| sum > 0.0)?);
+        let bytes = ratio(minute.bytes_second_max, minute.bytes);
+        bytes.or_else(|| ratio(minute.records_second_max, minute.records))
+    };
+    let mut ratios: Vec<_> = observation.shards.values().filter_map(of_shard).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).map_or(1.0, |ratio| ratio.clamp(1.0, BUSIEST_SECOND_MAX))
+}
+
 /// The demand of one minute in shards; unknown if neither bytes nor records are.
 pub(super) fn shards_of(minute: &Minute, readers: u32, limits: &ShardLimits) -> Option<f64> {
     let factor = 1.0 / (1.0 - rejected_share_of(minute)).max(1.0 / OFFERED_PER_ACCEPTED_MAX);
@@ -123,6 +144,8 @@ const TRIES_OF_A_RECORD: f64 = 3.0;
 const REJECTED_SHARE_NOTICED: f64 = 0.001;
 /// How much more than its mean a minute may hide, in its busiest second or in one shard.
 const HIDDEN_MAX: f64 = 1.4;
+/// A second with more is alone: its records are rejected once and taken at the next try.
+const BUSIEST_SECOND_MAX: f64 = 2.0;
 /// Greater rejections show in the mean.
 const HIDDEN_SHARE_MAX: f64 = 0.1;
 /// Rejections that are retries of retries would make demand unbounded; what is asked for is at most this many times what

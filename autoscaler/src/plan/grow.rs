@@ -4,11 +4,14 @@
 //! full shards is cheaper. Both are proposed, the price decides. As calls run short, a call takes a greater step, and the
 //! last ones are kept for demand that is already rejected.
 
+use std::time::Duration;
+
 use kcl_core::HashKey;
 
 use super::candidate::Candidate;
-use super::partition::{reshape, steps_between};
-use super::price::{PRICE_OF_STEP, price};
+use super::partition::steps_between;
+use super::price::price;
+use super::shrink::merged;
 use super::{Action, Constraint, Plan, Rejected, Situation};
 use crate::{Boundaries, LoadMap};
 
@@ -20,15 +23,22 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     } else {
         1.0
     };
-    let demand = demand * burst;
+    let demand = (demand * burst).max(situation.expected.soon);
     let share_max = situation.policy.aim / demand.max(f64::MIN_POSITIVE);
     let capacity = 1.0 / situation.map.greatest_share(current);
 
     let mut candidates = scales(situation, current, share_max);
     candidates.extend(steps(situation, current, share_max));
+    candidates.retain(|candidate| candidate.is_allowed(situation, current));
+    let suffices = |candidate: &Candidate| {
+        candidate.duration <= SOON && candidate.greatest_share * demand <= situation.policy.grow_above
+    };
+    let is_most = |candidate: &Candidate| candidate.action == Action::Scale { target: 2 * current.count() };
+    if candidates.iter().any(suffices) {
+        candidates.retain(|candidate| suffices(candidate) || is_most(candidate));
+    }
     let mut priced: Vec<_> = candidates
         .into_iter()
-        .filter(|candidate| candidate.is_allowed(situation, current))
         .map(|candidate| (price(situation, &candidate, demand, capacity), candidate))
         .collect();
     priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -61,8 +71,8 @@ fn scales(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Ve
         return Vec::new();
     }
     let quarters_min = match left {
-        0..=3 => 4,
-        4..=5 => 2,
+        0..=2 => 4,
+        3..=4 => 2,
         _ => 1,
     };
     let most = (2 * count).min(situation.policy.shards_max);
@@ -83,12 +93,14 @@ fn scales(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Ve
     scales
 }
 
-/// Splits of the shards that are too full, and the fewest shards that suffice by splits and merges.
+/// Splits of the shards that are too full, and the same with cold neighbours merged, which costs no capacity: to give some
+/// up is never part of growing.
 fn steps(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec<Candidate> {
     let least = Boundaries::uniform(situation.shards_min());
-    let targets = [cut_full_shards(current, situation.map, share_max)]
+    let cut = cut_full_shards(current, situation.map, share_max);
+    let together = without_cold(&cut, situation.map, least.count());
+    let targets = [cut, together]
         .into_iter()
-        .chain(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0))
         .map(|target| if target.count() < least.count() { least.clone() } else { target });
     let may_merge = situation.lag().is_none();
     targets
@@ -125,6 +137,11 @@ fn cut_full_shards(current: &Boundaries, map: &LoadMap, share_max: f64) -> Bound
     target
 }
 
+/// The layout without the boundaries between neighbours that together are no fuller than the fullest shard.
+fn without_cold(boundaries: &Boundaries, map: &LoadMap, count_min: u32) -> Boundaries {
+    merged(boundaries, map, map.greatest_share(boundaries), count_min)
+}
+
 /// Adds a boundary where Kinesis allows one: each child must hold two hash keys.
 fn cut(boundaries: &mut Boundaries, at: HashKey) {
     let place = boundaries.index_of(at);
@@ -145,6 +162,13 @@ fn diagnosis(situation: &Situation<'_>, current: &Boundaries, share_max: f64) ->
     let heaviest = situation.map.heavy_keys().max_by(|one, other| one.share.total_cmp(&other.share));
     if let Some(heavy) = heaviest.filter(|heavy| heavy.share > share_max) {
         return Constraint::HotKey { at: heavy.hash, shards: heavy.share * situation.demand.now };
+    }
+    let utilisation = situation.utilisation(current, situation.demand.now);
+    if utilisation <= situation.policy.grow_above
+        && situation.demand.rejected_share <= super::REJECTED_SHARE_MAX
+        && situation.utilisation(current, situation.expected.soon) > situation.policy.grow_above
+    {
+        return Constraint::Expected { shards: situation.expected.soon };
     }
     let shares = situation.map.shares(current);
     let mean = 1.0 / f64::from(current.count());
@@ -172,6 +196,8 @@ fn bound(situation: &Situation<'_>, current: &Boundaries) -> Constraint {
 
 /// Calls that are kept for demand that is already rejected.
 const CALLS_KEPT: u32 = 2;
+/// What suffices within this time is preferred to what would have to be done again.
+const SOON: Duration = Duration::from_secs(15 * 60);
 /// A layout that lowers the fullest shard's share by less is not worth a call.
 const GAIN_MIN: f64 = 0.95;
 /// A shard so much above the mean is hot.

@@ -23,6 +23,7 @@ mod shrink;
 
 use candidate::Candidate;
 use demand::Demand;
+pub(crate) use demand::demand_of_minute;
 pub use ledger::{Change, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};
 use partition::steps_between;
@@ -35,6 +36,17 @@ use crate::{ApplicationLag, Boundaries, EpochMillis, LoadMap, Observation, Polic
 /// or a bound forbids it; the decision then names what bound it and what would have been done otherwise.
 #[must_use]
 pub fn plan(observation: &Observation, ledger: &Ledger, policy: &Policy, now: EpochMillis) -> Plan {
+    plan_expecting(observation, ledger, policy, Expected::default(), now)
+}
+
+/// The same where something is known of what comes.
+pub(crate) fn plan_expecting(
+    observation: &Observation,
+    ledger: &Ledger,
+    policy: &Policy,
+    expected: Expected,
+    now: EpochMillis,
+) -> Plan {
     let even = LoadMap::even();
     let map = observation.load_map.as_ref().unwrap_or(&even);
     let capacity = 1.0 / map.greatest_share(&observation.layout.boundaries());
@@ -44,7 +56,7 @@ pub fn plan(observation: &Observation, ledger: &Ledger, policy: &Policy, now: Ep
             "a reading of IncomingBytes or IncomingRecords of the last 10 minutes",
         );
     };
-    let situation = Situation { observation, ledger, policy, now, demand, map };
+    let situation = Situation { observation, ledger, policy, now, demand, expected, map };
     let mut plan = situation.decide();
     if policy.is_paused {
         plan = plan.withheld(Constraint::Withheld { by: "is_paused" });
@@ -56,6 +68,15 @@ pub fn plan(observation: &Observation, ledger: &Ledger, policy: &Policy, now: Ep
     }
 }
 
+/// What earlier days asked for at the same hour, in shards: it may add capacity and keep it, never take it away.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Expected {
+    /// The greatest demand until new capacity has been there for a while.
+    pub(crate) soon: f64,
+    /// The greatest demand for which capacity must be kept.
+    pub(crate) later: f64,
+}
+
 /// Everything that a decision looks at.
 struct Situation<'a> {
     observation: &'a Observation,
@@ -63,13 +84,14 @@ struct Situation<'a> {
     policy: &'a Policy,
     now: EpochMillis,
     demand: Demand,
+    expected: Expected,
     map: &'a LoadMap,
 }
 
 impl Situation<'_> {
     fn decide(&self) -> Plan {
         let current = self.observation.layout.boundaries();
-        let utilisation = self.utilisation(&current, self.demand.now);
+        let utilisation = self.utilisation(&current, self.demand.now.max(self.expected.soon));
         if let Some(plan) = self.go_on(&current) {
             return plan;
         }
@@ -86,7 +108,8 @@ impl Situation<'_> {
     /// Goes on with a layout that is being reached step by step, as long as it still carries the demand.
     fn go_on(&self, current: &Boundaries) -> Option<Plan> {
         let target = self.ledger.reshaping.as_ref().filter(|&target| target != current)?;
-        let carries = self.utilisation(target, self.demand.recent_max) <= self.policy.grow_above;
+        let carries = self.utilisation(target, self.demand.recent_max.max(self.expected.soon))
+            <= self.policy.grow_above;
         let merges = !current.without(target).is_empty();
         if !carries || (merges && (self.lag().is_some() || self.policy.is_frozen_at(self.now))) {
             return None;
@@ -152,4 +175,4 @@ impl Situation<'_> {
 const REJECTED_SHARE_MAX: f64 = 0.01;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -119,6 +119,11 @@ pub struct Rejected {
 pub enum Constraint {
     /// The fullest shard is above the target: more capacity is needed.
     Overload,
+    /// An earlier day asked for more at this hour: capacity is there before the demand.
+    Expected {
+        /// What it asked for, in shards.
+        shards: f64,
+    },
     /// One shard is too full although the stream is not: its range must be cut.
     HotShard {
         /// A key of the shard.
@@ -171,6 +176,9 @@ impl fmt::Display for Constraint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overload => formatter.write_str("the fullest shard is above its target"),
+            Self::Expected { shards } => {
+                write!(formatter, "an earlier day asked for {shards:.1} shards at this hour")
+            }
             Self::HotShard { at } => {
                 write!(formatter, "the shard at hash key {at} is hot, the stream is not")
             }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   price = shards afterwards × 2 hours                       the capacity itself
+//!         + half of the shards that go × the way to it         what is still paid for meanwhile
 //!         + crowded shard-hours until demand is met × 80      records that producers lose or send again
 //!         + shards created × 0.3                              a lease row, a lineage level, a closed shard each
 //!         + demand ÷ (calls left)²                            a call is dearer as the budget of 24 hours shrinks
@@ -18,7 +19,9 @@ pub(super) fn price(situation: &Situation<'_>, candidate: &Candidate, demand: f6
     let kept = f64::from(candidate.boundaries.count()) * hours(HORIZON) * consumers;
     let created = f64::from(candidate.created) * SHARD_CREATED;
     let crowded = crowded_shard_hours(situation, candidate, demand, capacity);
-    kept + crowded * CROWDED + created + call_price(situation, candidate, demand)
+    let surplus = situation.observation.layout.count().saturating_sub(candidate.boundaries.count());
+    let meanwhile = f64::from(surplus) / 2.0 * hours(candidate.duration) * consumers;
+    kept + meanwhile + crowded * CROWDED + created + call_price(situation, candidate, demand)
 }
 
 /// The price of leaving `count` shards as they are.

@@ -1,4 +1,5 @@
-//! Less capacity: never urgent, so by merges, which no quota counts, and one at a time, so that demand that returns is met.
+//! Less capacity: never urgent, so by merges, which no quota counts, and one at a time, so that demand that returns is met;
+//! while calls are plenty and the surplus is great also by a call, which gives back in minutes what merges take hours for.
 //!
 //! The peak of the whole shrink window must fit into the new layout at the aim, in every intermediate layout, and no
 //! application may be behind.
@@ -9,11 +10,13 @@ use super::candidate::Candidate;
 use super::partition::{fewest, reshape, steps_between};
 use super::price::{PRICE_OF_STEP, price, price_of_staying};
 use super::{Action, Constraint, Plan, Rejected, Situation};
-use crate::Boundaries;
+use crate::{Boundaries, LoadMap};
 
 /// The cheapest layout that carries the window's peak, if it is worth the way.
 pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
-    let Some(peak) = situation.demand.peak.map(|peak| peak.max(situation.demand.recent_max)) else {
+    let Some(peak) =
+        situation.demand.peak.map(|peak| peak.max(situation.demand.recent_max).max(situation.expected.later))
+    else {
         let rejected = Rejected {
             action: Action::Scale { target: current.count().div_ceil(2) },
             reason: "minutes of the shrink window are missing, and missing is not zero".to_owned(),
@@ -21,7 +24,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
         let unknown = Constraint::Unknown { signal: "the whole shrink window" };
         return situation.answer(current, None, unknown, Some(rejected));
     };
-    let share_max = situation.policy.shrink_aim / peak.max(f64::MIN_POSITIVE);
+    let share_max = aim(situation) / peak.max(f64::MIN_POSITIVE);
     let saving_min = saving_min(situation);
     let least = (1.0 / share_max).ceil().max(f64::from(count_min(situation, current)));
     if f64::from(current.count()) * (1.0 - saving_min) < least {
@@ -39,6 +42,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
             let steps = steps_between(current, &target, situation.map, situation.map.greatest_share(&target));
             Candidate::reshape(situation, current, target, steps)
         })
+        .chain(scale(situation, current, share_max))
         .filter(|candidate| candidate.is_allowed(situation, current))
         .map(|candidate| (price(situation, &candidate, peak, capacity), candidate))
         .filter(|&(price, _)| price < price_of_staying(situation, current.count()))
@@ -75,14 +79,25 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     situation.answer(current, Some(candidate), Constraint::Surplus, Some(rejected))
 }
 
+/// A call of `UpdateShardCount` while calls are plenty: at once what merges take half a minute each for.
+fn scale(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Option<Candidate> {
+    if situation.calls_left() < CALLS_PLENTY {
+        return None;
+    }
+    let least = current.count().div_ceil(2).max(count_min(situation, current));
+    let suffices = |target: &u32| situation.map.greatest_share(&Boundaries::uniform(*target)) <= share_max;
+    let target = (least..current.count()).find(suffices)?;
+    Some(Candidate::scale(situation, current, target))
+}
+
 /// Layouts that carry the peak: the present one with neighbours merged, and, once demand has stopped falling, those that
 /// cut anew. Cutting anew for a peak that is about to leave the window would be work for nothing.
 fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec<Boundaries> {
     let share_max = share_max.min(1.0);
-    let mut targets = vec![merged(situation, current, share_max)];
+    let mut targets = vec![merged(current, situation.map, share_max, count_min(situation, current))];
     let least = (1.0 / share_max).ceil();
     let least_soon = (situation.demand.recent_max / situation.policy.shrink_aim).ceil();
-    if least_soon >= least * STILL_FALLING {
+    if least_soon >= least * STILL_FALLING && (is_calm(situation) || !is_uneven(situation)) {
         let Ok(fewest) = fewest(situation.map, share_max) else { return targets };
         targets.push(Boundaries::uniform(fewest.count().max(count_min(situation, current))));
         targets.push(fewest);
@@ -93,9 +108,9 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
 }
 
 /// The present layout with as many neighbours merged as `share_max` and the least count allow.
-fn merged(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Boundaries {
-    let shares = situation.map.shares(current);
-    let mut surplus = current.count().saturating_sub(count_min(situation, current));
+pub(super) fn merged(current: &Boundaries, map: &LoadMap, share_max: f64, count_min: u32) -> Boundaries {
+    let shares = map.shares(current);
+    let mut surplus = current.count().saturating_sub(count_min);
     let mut together = 0.0;
     let kept = current.keys().iter().zip(&shares).filter_map(|(&key, &share)| {
         if surplus > 0 && key.0 > 0 && together + share <= share_max {
@@ -131,19 +146,47 @@ fn pause_left(situation: &Situation<'_>) -> Option<Duration> {
     (!left.is_zero()).then_some(left)
 }
 
+/// The utilisation at which the peak may lie afterwards. What lies unevenly also moves about, and needs more room; a stream
+/// that has not changed for hours needs no more than growth aims at.
+fn aim(situation: &Situation<'_>) -> f64 {
+    let policy = situation.policy;
+    if is_calm(situation) {
+        policy.shrink_aim.max(policy.aim)
+    } else if is_uneven(situation) {
+        policy.shrink_aim * ROOM_OF_UNEVEN
+    } else {
+        policy.shrink_aim
+    }
+}
+
+/// Whether keys, and not their number, decide where the load lies.
+fn is_uneven(situation: &Situation<'_>) -> bool {
+    situation.map.greatest_share(&Boundaries::uniform(PARTS_OF_LOAD)) * f64::from(PARTS_OF_LOAD) > UNEVEN
+}
+
 /// The part of the shards that a new layout must save to be worth its way: less once nothing has changed for hours, because
 /// it will be kept as long.
 fn saving_min(situation: &Situation<'_>) -> f64 {
-    let ledger = situation.ledger;
-    let changed_at = ledger.grown_at().max(ledger.shrunk_at());
-    let is_calm = changed_at.is_none_or(|changed_at| changed_at.after(CALM) <= situation.now);
-    if is_calm { SAVING_MIN_CALM } else { SAVING_MIN }
+    if is_calm(situation) { SAVING_MIN_CALM } else { SAVING_MIN }
 }
 
+/// Whether nothing has changed for hours.
+fn is_calm(situation: &Situation<'_>) -> bool {
+    let ledger = situation.ledger;
+    let changed_at = ledger.grown_at().max(ledger.shrunk_at());
+    changed_at.is_none_or(|changed_at| changed_at.after(CALM) <= situation.now)
+}
+
+/// With fewer calls left, what remains is for growth: half of what a day allows.
+const CALLS_PLENTY: u32 = 5;
 /// A layout that saves less is left alone: its steps would create more shards than they free.
 const SAVING_MIN: f64 = 0.25;
 /// The same for a stream that has not changed for [`CALM`].
 const SAVING_MIN_CALM: f64 = 0.1;
+/// The fullest part is so much above the mean of all parts.
+const UNEVEN: f64 = 1.15;
+const PARTS_OF_LOAD: u32 = 16;
+const ROOM_OF_UNEVEN: f64 = 0.9;
 const CALM: Duration = Duration::from_secs(6 * 3600);
 /// Growth so soon after capacity was taken away regrets it: three shrink windows.
 const REGRET_WINDOW: Duration = Duration::from_secs(5400);

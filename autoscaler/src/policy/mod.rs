@@ -21,6 +21,10 @@ pub struct Policy {
     pub shards_min: u32,
     /// Most shards. Default 1000. A bound on cost: above it the stream throttles and the plan says so.
     pub shards_max: u32,
+    /// Whether the stream's own last days choose `grow_above`, `aim`, `shrink_aim`, `shrink_window` and `shrink_pause`, once
+    /// six hours are known, and what came at the same hour of an earlier day is met before it comes. Default true. With false
+    /// those knobs hold as they stand here.
+    pub learns: bool,
     /// Utilisation of the fullest shard above which capacity is added, 0 to 1. Default 0.8, as the published tools. Greater
     /// saves shard-hours and leaves less room for bursts within a minute.
     pub grow_above: f64,
@@ -95,6 +99,7 @@ impl Default for Policy {
         Self {
             shards_min: 1,
             shards_max: 1_000,
+            learns: true,
             grow_above: 0.8,
             aim: 0.62,
             shrink_aim: 0.7,

@@ -4,24 +4,31 @@ use std::sync::Arc;
 
 use super::{Hold, Steering};
 use crate::reconcile::Planner;
-use crate::{Constraint, EpochMillis, Ledger, Observation, Plan, Policy, plan};
+use crate::{Constraint, EpochMillis, Learner, Ledger, Observation, Plan};
 
-/// Plans by the policy of the moment.
+/// Plans by the policy of the moment, and by what the stream's days have taught since the process began.
 #[derive(Clone, Debug)]
-pub struct Governor(Arc<Steering>);
+pub struct Governor {
+    steering: Arc<Steering>,
+    learner: Learner,
+}
 
 impl Governor {
     /// A planner under `steering`.
     #[must_use]
-    pub const fn new(steering: Arc<Steering>) -> Self {
-        Self(steering)
+    pub fn new(steering: Arc<Steering>) -> Self {
+        let (policy, _) = steering.present();
+        Self { learner: Learner::new(policy), steering }
     }
 }
 
 impl Planner for Governor {
     fn plan(&mut self, observation: &Observation, ledger: &Ledger, now: EpochMillis) -> Plan {
-        let (policy, hold) = self.0.present();
-        plan_under(observation, ledger, &policy, hold, now)
+        let (policy, hold) = self.steering.present();
+        if policy != *self.learner.policy() {
+            self.learner.set_policy(policy);
+        }
+        plan_under(observation, ledger, &mut self.learner, hold, now)
     }
 }
 
@@ -30,11 +37,11 @@ impl Planner for Governor {
 pub fn plan_under(
     observation: &Observation,
     ledger: &Ledger,
-    policy: &Policy,
+    learner: &mut Learner,
     hold: Option<Hold>,
     now: EpochMillis,
 ) -> Plan {
-    let plan = plan(observation, ledger, policy, now);
+    let plan = learner.plan(observation, ledger, now);
     match hold {
         Some(hold) => plan.withheld(Constraint::Withheld { by: hold.by() }),
         None => plan,

@@ -12,11 +12,13 @@
 mod attendance;
 mod connection;
 mod governor;
+mod past;
 mod rebalance;
 mod steering;
 
 pub use attendance::Attendance;
 pub use connection::{Connection, StreamParts};
 pub use governor::{Governor, plan_under};
+pub use past::Past;
 pub use rebalance::Rebalance;
 pub use steering::{Hold, PolicySource, PolicyUnreadable, Steered, Steering};

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use super::Past;
 use crate::aws::{AwsObserver, PauseSwitch};
 use crate::reconcile::{Observer, PortError};
 use crate::{EpochMillis, Observation, Policy};
@@ -143,13 +144,14 @@ impl Steering {
 pub struct Steered {
     observer: AwsObserver,
     steering: Arc<Steering>,
+    past: Arc<Past>,
 }
 
 impl Steered {
     /// Sees what `observer` sees, under `steering`.
     #[must_use]
-    pub const fn new(observer: AwsObserver, steering: Arc<Steering>) -> Self {
-        Self { observer, steering }
+    pub fn new(observer: AwsObserver, steering: Arc<Steering>) -> Self {
+        Self { observer, steering, past: Arc::default() }
     }
 }
 
@@ -158,7 +160,10 @@ impl Observer for Steered {
     async fn observe(&self, now: EpochMillis) -> Result<Observation, PortError> {
         self.steering.refresh().await?;
         let (policy, _) = self.steering.present();
-        self.observer.clone().looking_back(window_of(&policy), policy.limits).observe(now).await
+        let observer = self.observer.clone().looking_back(window_of(&policy), policy.limits);
+        let mut observation = observer.observe(now).await?;
+        self.past.complete(&mut observation, &observer, &policy).await;
+        Ok(observation)
     }
 }
 

@@ -1,16 +1,16 @@
 //! The planner of this crate, driven against the simulated cloud.
 //!
-//! Owns what an executor remembers: the ledger. It plans each minute and whenever a reshard is done, so before each step.
+//! Owns what an executor remembers: the ledger, and what the stream's days taught. It plans each minute and whenever a reshard is done, so before each step.
 
 use std::time::Duration;
 
 use super::{Cloud, Scaler};
-use crate::{Action, Change, Decision, Ledger, LedgerCall, Origin, Policy, Step, StreamState, plan};
+use crate::{Action, Change, Decision, Learner, Ledger, LedgerCall, Origin, Policy, Step, StreamState};
 
 /// The planner under a policy.
 #[derive(Debug)]
 pub struct Ours {
-    policy: Policy,
+    learner: Learner,
     ledger: Ledger,
     decision: Option<Decision>,
 }
@@ -19,12 +19,12 @@ impl Ours {
     /// A planner without history.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy, ledger: Ledger::default(), decision: None }
+        Self { learner: Learner::new(policy), ledger: Ledger::default(), decision: None }
     }
 
     fn look(&mut self, cloud: &mut Cloud) {
-        let observation = cloud.observe(self.policy.shrink_window + METRIC_DELAY_MAX);
-        let plan = plan(&observation, &self.ledger, &self.policy, cloud.now());
+        let observation = cloud.observe(Learner::window_max(self.learner.policy()) + METRIC_DELAY_MAX);
+        let plan = self.learner.plan(&observation, &self.ledger, cloud.now());
         self.decision = Some(plan.decision);
         self.carry_out(plan.action, cloud);
     }
@@ -75,5 +75,5 @@ impl Scaler for Ours {
     }
 }
 
-/// What CloudWatch may be late by, so that the whole shrink window is seen.
+/// What CloudWatch may be late by, so that the longest shrink window is seen.
 const METRIC_DELAY_MAX: Duration = Duration::from_secs(15 * 60);

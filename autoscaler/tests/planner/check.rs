@@ -137,6 +137,7 @@ fn action_name(action: &Action) -> &'static str {
 fn constraint_name(constraint: &Constraint) -> &'static str {
     match constraint {
         Constraint::Overload => "overload",
+        Constraint::Expected { .. } => "expected",
         Constraint::HotShard { .. } => "hot shard",
         Constraint::HotKey { .. } => "hot key",
         Constraint::Surplus => "surplus",

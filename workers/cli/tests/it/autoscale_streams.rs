@@ -68,7 +68,7 @@ async fn a_loaded_stream_is_seen_planned_held_and_scaled() {
     let seen = json(bed.autoscale("observe", &["--json"]));
     let records = &seen[0]["readings"][1];
     assert_eq!(records["metric"], "IncomingRecords");
-    assert!(records["newest_per_second"].as_f64() > Some(1_000.0), "{records}");
+    assert!(records["newest_per_second"].as_f64() >= Some(1_000.0), "{records}");
     assert!(seen[0]["demand_shards"].as_f64() > Some(1.0), "{seen}");
 
     let dry = done(bed.autoscale("apply", &["--once", "--dry-run"]));
@@ -99,10 +99,12 @@ async fn a_loaded_stream_is_seen_planned_held_and_scaled() {
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let entries: Vec<_> = lines.iter().map(|line| line["entry"].as_str().expect("an entry")).collect();
     assert_eq!(entries, ["decided", "called"], "{lines:?}");
-    assert_eq!(
-        (&lines[1]["call"], &lines[1]["result"]),
-        (&"UpdateShardCount to 2".into(), &"accepted".into())
+    let call = lines[1]["call"].as_str().expect("a call");
+    assert!(
+        call == "UpdateShardCount to 2" || call.starts_with("SplitShard shardId-000000000000 at"),
+        "{call}"
     );
+    assert_eq!(lines[1]["result"], "accepted");
     let items =
         aws_sdk_dynamodb::Client::new(&bed.sdk).scan().table_name("audit").send().await.expect("there");
     let records: Vec<Value> = items

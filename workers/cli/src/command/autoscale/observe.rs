@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use autoscaler::aws::Pause;
 use autoscaler::reconcile::Observer as _;
-use autoscaler::service::{Hold, plan_under};
+use autoscaler::service::{Hold, Past, plan_under};
 use autoscaler::{
-    ApplicationLag, EpochMillis, HeavyKey, Ledger, LoadMap, Minute, Observation, OpenShard, Plan, Policy,
-    StreamState,
+    ApplicationLag, EpochMillis, HeavyKey, Learner, Ledger, LoadMap, Minute, Observation, OpenShard, Plan,
+    Policy, StreamState,
 };
 use serde::Serialize;
 
@@ -48,13 +48,15 @@ impl Seen {
     pub(super) async fn of(site: &Site, stream: &str) -> anyhow::Result<Self> {
         site.look(stream).await?;
         let at = site.now();
-        let observation = site.connection.observer(stream, &site.policy).observe(at).await;
-        let observation = observation.map_err(|error| problem_of_stream(stream, error))?;
+        let observer = site.connection.observer(stream, &site.policy);
+        let observation = observer.observe(at).await.map_err(|error| problem_of_stream(stream, error))?;
         let ledger = site.ledger(stream).await?;
         let pause = site.pause(stream).await?;
         let hold = pause.as_ref().map(|_| Hold::Switch);
         let known = ledger.as_ref().unwrap_or(&Ledger::default()).clone();
-        let plan = plan_under(&observation, &known, &site.policy, hold, at);
+        let mut with_past = observation.clone();
+        Past::default().complete(&mut with_past, &observer, &site.policy).await;
+        let plan = plan_under(&with_past, &known, &mut Learner::new(site.policy.clone()), hold, at);
         Ok(Self { observation, ledger, at, pause, plan })
     }
 }

@@ -1,0 +1,61 @@
+//! The minutes before those that a look shows: what the planner learns from, read once and then kept up to date.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::aws::AwsObserver;
+use crate::{EpochMillis, Learner, Minute, Observation, Policy};
+
+/// The latest minutes of one stream.
+#[derive(Debug, Default)]
+pub struct Past(Mutex<Vec<Minute>>);
+
+impl Past {
+    /// Puts what is known of earlier minutes before those of `observation`: the first time the last days, as CloudWatch has
+    /// them, and later what a plan under `policy` may look back on. Days that cannot be read are not known, and are told in the log.
+    pub async fn complete(&self, observation: &mut Observation, observer: &AwsObserver, policy: &Policy) {
+        let Some(first) = observation.minutes.first().map(|minute| minute.start) else { return };
+        if !policy.learns {
+            return;
+        }
+        let known = std::mem::take(&mut *self.0.lock());
+        let mut minutes = if known.is_empty() {
+            observer.history(first, DAYS).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, cause = ?error.source, "the last days are unknown: learning begins now");
+                Vec::new()
+            })
+        } else {
+            known
+        };
+        minutes.retain(|minute| minute.start < first);
+        minutes.append(&mut observation.minutes);
+        *self.0.lock() = latest(&minutes, Learner::window_max(policy) + SETTLING).to_vec();
+        observation.minutes = minutes;
+    }
+}
+
+fn latest(minutes: &[Minute], window: Duration) -> &[Minute] {
+    let Some(last) = minutes.last() else { return minutes };
+    let begin: EpochMillis = last.start.before(window);
+    &minutes[minutes.partition_point(|minute| minute.start < begin)..]
+}
+
+/// So that the same day of the week before is known, with the hours around it: 57,000 of the 100,800 points of one request.
+const DAYS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+/// What CloudWatch may be late by.
+const SETTLING: Duration = Duration::from_secs(15 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_plan_looks_back_on_is_kept() {
+        let minutes: Vec<_> =
+            (0..100).map(|at| Minute { start: EpochMillis(at * 60_000), ..Minute::default() }).collect();
+        let kept = latest(&minutes, Duration::from_secs(600));
+        assert_eq!((kept.len(), kept[0].start), (11, EpochMillis(89 * 60_000)));
+        assert!(latest(&[], Duration::from_secs(600)).is_empty());
+    }
+}
