@@ -19,14 +19,24 @@ pub(super) fn price(situation: &Situation<'_>, candidate: &Candidate, demand: f6
     let kept = f64::from(candidate.boundaries.count()) * hours(HORIZON) * consumers;
     let created = f64::from(candidate.created) * SHARD_CREATED;
     let crowded = crowded_shard_hours(situation, candidate, demand, capacity);
-    let surplus = situation.observation.layout.count().saturating_sub(candidate.boundaries.count());
-    let meanwhile = f64::from(surplus) / 2.0 * hours(candidate.duration) * consumers;
-    kept + meanwhile + crowded * CROWDED + created + call_price(situation, candidate, demand)
+    kept + meanwhile(situation, candidate)
+        + crowded * CROWDED
+        + created
+        + call_price(situation, candidate, demand)
 }
 
-/// The price of leaving `count` shards as they are.
-pub(super) fn price_of_staying(situation: &Situation<'_>, count: u32) -> f64 {
-    f64::from(count) * hours(HORIZON) * (1.0 + f64::from(situation.observation.fan_out_consumers))
+/// The price of leaving the shards as they are instead, for the same time: what goes step by step would all stay.
+pub(super) fn price_of_staying(situation: &Situation<'_>, candidate: &Candidate) -> f64 {
+    let consumers = 1.0 + f64::from(situation.observation.fan_out_consumers);
+    let count = situation.observation.layout.count();
+    f64::from(count) * hours(HORIZON) * consumers + meanwhile(situation, candidate)
+}
+
+/// What is still paid on the way for shards that go, half of them on the whole.
+fn meanwhile(situation: &Situation<'_>, candidate: &Candidate) -> f64 {
+    let consumers = 1.0 + f64::from(situation.observation.fan_out_consumers);
+    let surplus = situation.observation.layout.count().saturating_sub(candidate.boundaries.count());
+    f64::from(surplus) / 2.0 * hours(candidate.duration) * consumers
 }
 
 /// Shard-hours asked for beyond what layouts carry at the aim, until the demand is met: while the candidate is on its

@@ -45,7 +45,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
         .chain(scale(situation, current, share_max))
         .filter(|candidate| candidate.is_allowed(situation, current))
         .map(|candidate| (price(situation, &candidate, peak, capacity), candidate))
-        .filter(|&(price, _)| price < price_of_staying(situation, current.count()))
+        .filter(|(price, candidate)| *price < price_of_staying(situation, candidate))
         .min_by(|(one, _), (other, _)| one.total_cmp(other));
     let Some((_, candidate)) = best else {
         let rejected = Rejected {

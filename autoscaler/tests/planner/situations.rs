@@ -34,7 +34,8 @@ pub(crate) fn situations() -> Vec<Situation> {
         steady("overload", "grow", fitting * 1.8),
         steady("overload, two calls left", "grow", fitting * 1.8).with_calls(7),
         steady("overload, no call left", "grow", fitting * 1.8).with_calls(9),
-        steady("surplus", "shrink", fitting * 0.3),
+        steady("surplus, to be merged", "shrink", fitting * 0.3).with_calls(6),
+        steady("surplus, calls are plenty", "shrink", fitting * 0.3),
         steady("surplus, readers behind", "nothing", fitting * 0.3).with_lag(),
         Situation::new("hot range", "grow", &uniform, &hot, too_hot),
         Situation::new(
@@ -45,7 +46,7 @@ pub(crate) fn situations() -> Vec<Situation> {
             fitting * 0.3,
         ),
     ];
-    for name in ["surplus", "hot range"] {
+    for name in ["surplus, to be merged", "hot range"] {
         let first = all.iter().find(|situation| situation.name == name).expect("listed");
         all.push(first.half_done());
     }
