@@ -15,16 +15,25 @@ const REQUESTS: usize = 200;
 
 type Stored = BTreeMap<ShardId, Vec<SequenceNumber>>;
 
+/// Puts again what was refused because its shards moved faster than the request, as a producer would.
 fn write(world: &World, writer: usize) -> Stored {
     let mut stored = Stored::new();
     for request in 0..REQUESTS {
-        let records = (0..20)
+        let mut records: Vec<_> = (0..20)
             .map(|index| PutRecordsEntry::new(format!("{writer}-{request}-{index}"), vec![b'x'; 50]))
             .collect();
-        let response = world.kinesis.put_records(PutRecordsRequest { stream: stream(), records }, world.now);
-        for receipt in response.expect("nothing limits writes").records {
-            let receipt = receipt.expect("no record is refused");
-            stored.entry(receipt.shard_id).or_default().push(receipt.sequence_number);
+        while !records.is_empty() {
+            let request = PutRecordsRequest { stream: stream(), records: records.clone() };
+            let response = world.kinesis.put_records(request, world.now).expect("nothing limits writes");
+            let mut receipts = response.records.into_iter();
+            records.retain(|_| match receipts.next().expect("an answer for each record") {
+                Ok(receipt) => {
+                    stored.entry(receipt.shard_id).or_default().push(receipt.sequence_number);
+                    false
+                }
+                Err(KinesisError::InternalFailure(_)) => true,
+                Err(error) => panic!("no other refusal is possible: {error}"),
+            });
         }
     }
     stored
