@@ -88,7 +88,7 @@ impl Learner {
     }
 
     /// Takes in the minutes that are new and settled.
-    pub fn learn(&mut self, observation: &Observation, now: EpochMillis) {
+    fn learn(&mut self, observation: &Observation, now: EpochMillis) {
         if !self.policy.learns {
             return;
         }
@@ -181,11 +181,11 @@ mod tests {
     #[test]
     fn a_steady_stream_gives_back_what_the_default_keeps() {
         let steady = |_: usize| 8.0;
-        let (learner, plan) = planned(Policy::default(), 16, steady, 1_500);
+        let (learner, plan) = planned(Policy::default(), 15, steady, 1_500);
         assert!(learner.policy_by(learner.rehearsals[learner.chosen.expect("chosen")].knobs).aim > 0.8);
         assert_eq!(plan.decision.constraint, Constraint::Surplus, "{plan:?}");
         let held = Policy { learns: false, ..Policy::default() };
-        let (learner, plan) = planned(held, 12, steady, 1_500);
+        let (learner, plan) = planned(held, 15, steady, 1_500);
         assert_eq!((learner.chosen, plan.decision.constraint), (None, Constraint::InBounds));
     }
 

@@ -5,6 +5,7 @@
 //! compare though none is exact.
 
 use super::history::{DAY, History};
+use crate::plan::{CALLS_PLENTY, SAVING_MIN, SHARD_CREATED};
 
 /// The knobs that a rehearsal sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,7 +161,7 @@ impl Rehearsal {
 
     fn shrink(&mut self, minute: u64, least: f64) {
         self.shrunk_at = Some(minute);
-        if self.calls_left >= CALLS_PLENTY && self.capacity - least > SURPLUS_OF_A_CALL {
+        if self.calls_left >= f64::from(CALLS_PLENTY) && self.capacity - least > SURPLUS_OF_A_CALL {
             self.calls_left -= 1.0;
             let least = least.max(self.capacity / 2.0);
             self.cost += (self.capacity - least) * SHARD_CREATED;
@@ -193,14 +194,10 @@ const RECENT: u64 = 2;
 const LEAD: u64 = 3;
 /// Minutes after growth in which nothing is taken away: an hour, and what a reshard takes.
 pub(super) const PAUSE: u64 = 70;
-/// As the planner has it.
-const SAVING_MIN: f64 = 0.25;
 /// Splits or merges.
 const STEPS_OF_A_MINUTE: f64 = 2.0;
 /// One of the quota's ten stays for an operator.
 const CALLS_OF_A_DAY: f64 = 9.0;
-/// As the planner has it.
-const CALLS_PLENTY: f64 = 5.0;
 /// Fewer shards are merged in five minutes.
 const SURPLUS_OF_A_CALL: f64 = 10.0;
 /// Half of what was learnt is forgotten after two days.
@@ -210,8 +207,6 @@ const KEPT_OF_COST: f64 = 0.999_76;
 const CROWDED: f64 = 50.0;
 /// Of the minute's demand: a minute with rejections is bad beyond what is rejected.
 const REJECTING_MINUTE: f64 = 0.1;
-/// As the planner has it.
-const SHARD_CREATED: f64 = 0.3;
 /// Shard-hours for each shard of a stream that grows again within the hour.
 const REGRET: f64 = 6.0;
 /// Minutes.
@@ -272,6 +267,6 @@ mod tests {
     fn calls_run_out_and_return() {
         let wave = |minute: u64| if minute % 160 < 80 { 40.0 } else { 4.0 };
         let rehearsal = rehearsed(Knobs { shrink_window: 15, ..knobs(0.8) }, wave, 2 * DAY);
-        assert!((0.0..CALLS_PLENTY).contains(&rehearsal.calls_left), "{}", rehearsal.calls_left);
+        assert!((0.0..f64::from(CALLS_PLENTY)).contains(&rehearsal.calls_left), "{}", rehearsal.calls_left);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) use demand::demand_of_minute;
 pub use ledger::{Change, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};
 use partition::steps_between;
+pub(crate) use price::SHARD_CREATED;
+pub(crate) use shrink::{CALLS_PLENTY, SAVING_MIN};
 
 use crate::{ApplicationLag, Boundaries, EpochMillis, LoadMap, Observation, Policy, StreamState};
 

@@ -77,4 +77,4 @@ const DOUBLINGS_MAX: u32 = 5;
 /// Price of a step beside a shard kept for the horizon: it creates one or two shards and takes half a minute.
 pub(super) const PRICE_OF_STEP: f64 = 0.25;
 /// Price of a shard that comes into being, for every consumer's sake.
-const SHARD_CREATED: f64 = 0.3;
+pub(crate) const SHARD_CREATED: f64 = 0.3;

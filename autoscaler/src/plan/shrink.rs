@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::candidate::Candidate;
-use super::partition::{fewest, reshape, steps_between};
+use super::partition::{fewest, reshape, steps_between, uniform_needed};
 use super::price::{PRICE_OF_STEP, price, price_of_staying};
 use super::{Action, Constraint, Plan, Rejected, Situation};
 use crate::{Boundaries, LoadMap};
@@ -85,8 +85,7 @@ fn scale(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Opt
         return None;
     }
     let least = current.count().div_ceil(2).max(count_min(situation, current));
-    let suffices = |target: &u32| situation.map.greatest_share(&Boundaries::uniform(*target)) <= share_max;
-    let target = (least..current.count()).find(suffices)?;
+    let target = uniform_needed(situation.map, share_max, least..=current.count().saturating_sub(1))?;
     Some(Candidate::scale(situation, current, target))
 }
 
@@ -178,9 +177,9 @@ fn is_calm(situation: &Situation<'_>) -> bool {
 }
 
 /// With fewer calls left, what remains is for growth: half of what a day allows.
-const CALLS_PLENTY: u32 = 5;
+pub(crate) const CALLS_PLENTY: u32 = 5;
 /// A layout that saves less is left alone: its steps would create more shards than they free.
-const SAVING_MIN: f64 = 0.25;
+pub(crate) const SAVING_MIN: f64 = 0.25;
 /// The same for a stream that has not changed for [`CALM`].
 const SAVING_MIN_CALM: f64 = 0.1;
 /// The fullest part is so much above the mean of all parts.
@@ -188,9 +187,9 @@ const UNEVEN: f64 = 1.15;
 const PARTS_OF_LOAD: u32 = 16;
 const ROOM_OF_UNEVEN: f64 = 0.9;
 const CALM: Duration = Duration::from_secs(6 * 3600);
-/// Growth so soon after capacity was taken away regrets it: three shrink windows.
+/// Growth so soon after capacity was taken away regrets it.
 const REGRET_WINDOW: Duration = Duration::from_secs(5400);
-/// After regretted growth so many pauses pass: a quarter of a day by default.
+/// After regretted growth so many pauses pass: two hours by default.
 const REGRET_PAUSES: u32 = 4;
 /// Shares are sums of floating-point numbers.
 const ROUNDING: f64 = 1.0 + 1e-9;

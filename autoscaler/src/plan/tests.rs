@@ -115,8 +115,9 @@ fn without_calls_left_shards_are_split() {
 fn a_surplus_is_merged_away_without_a_call() {
     let plan = planned(&steady(16, 2.0));
     assert_eq!(plan.decision.constraint, Constraint::Surplus);
-    let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan.action) };
-    assert!(target.count() <= 4, "{}", target.count());
+    let Action::Reshape { target, steps } = plan.action else { panic!("{:?}", plan.action) };
+    assert!(steps.iter().all(|step| matches!(step, Step::Merge { .. })), "{steps:?}");
+    assert_eq!(target.count(), 4);
     let share_max = Policy::default().shrink_aim / 2.0 + 1e-9;
     assert!(LoadMap::even().greatest_share(&target) <= share_max, "the peak of 2 shards at the aim");
 }
@@ -143,6 +144,28 @@ fn a_surplus_beyond_the_change_of_an_hour_is_taken_away_as_far_as_an_hour_allows
     let plan = planned(&steady(200, 1.0));
     let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan) };
     assert_eq!(target.count(), 13, "200 ÷ 16");
+}
+
+#[test]
+fn a_surplus_of_hundreds_is_given_back_by_a_call_while_calls_are_plenty() {
+    let seen = steady(600, 30.0);
+    let action = |calls| planned_by(&seen, &used_up(&seen, calls), &Policy::default()).action;
+    assert_eq!(action(4), Action::Scale { target: 300 }, "five are left");
+    assert!(matches!(action(5), Action::Reshape { target, .. } if target.count() < 300), "four are left");
+}
+
+#[test]
+fn what_is_expected_adds_capacity_and_keeps_it() {
+    let seen = steady(8, 2.0);
+    let expecting = |soon, later| {
+        let expected = Expected { soon, later };
+        plan_expecting(&seen, &Ledger::default(), &Policy::default(), expected, seen_at(&seen))
+    };
+    assert_eq!(expecting(0.0, 0.0).decision.constraint, Constraint::Surplus);
+    assert_eq!(expecting(0.0, 5.0).decision.constraint, Constraint::InBounds);
+    let grown = expecting(7.0, 7.0);
+    assert_eq!(grown.decision.constraint, Constraint::Expected { shards: 7.0 });
+    assert!(matches!(grown.action, Action::Scale { target } if target > 8), "{:?}", grown.action);
 }
 
 #[test]

@@ -384,35 +384,47 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn it_scales_tells_and_gives_the_row_back() {
-        let fake = Arc::new(Fake { count: Mutex::new(4), published: Mutex::default() });
-        let rows = Arc::new(MemoryRowStore::new());
-        let ports = Ports {
-            rows: rows.clone(),
+    fn ports(fake: &Arc<Fake>, rows: Arc<MemoryRowStore>) -> Ports {
+        Ports {
+            rows,
             control: fake.clone(),
             observer: fake.clone(),
             gauges: fake.clone(),
             clock: Arc::new(TokioClock::starting_at(1_800_000_000_000)),
-        };
-        let reconciler = |run_for, stop: &CancellationToken| {
-            let me = WorkerId::new("controller-a").expect("valid");
-            let audit = Box::new(JsonLines::new(std::io::sink()));
-            let settings = ReconcileSettings::default();
-            Reconciler::new("clicks", settings, me, 3, double_once, ports.clone(), audit).run(
-                run_for,
-                Arc::default(),
-                stop.clone(),
-            )
-        };
+        }
+    }
+
+    /// A controller called `name`; its number of rounds.
+    fn reconciling(
+        name: &str,
+        ports: &Ports,
+        run_for: RunFor,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = u64> + Send + use<> {
+        let me = WorkerId::new(name).expect("valid");
+        let audit = Box::new(JsonLines::new(std::io::sink()));
+        let settings = ReconcileSettings::default();
+        Reconciler::new("clicks", settings, me, 3, double_once, ports.clone(), audit).run(
+            run_for,
+            Arc::default(),
+            stop.clone(),
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_scales_tells_and_gives_the_row_back() {
+        let fake = Arc::new(Fake { count: Mutex::new(4), published: Mutex::default() });
+        let rows = Arc::new(MemoryRowStore::new());
+        let ports = ports(&fake, rows.clone());
+        let run = |run_for, stop: &CancellationToken| reconciling("controller-a", &ports, run_for, stop);
         let stop = CancellationToken::new();
-        reconciler(RunFor::OneRound, &stop).await;
+        run(RunFor::OneRound, &stop).await;
         assert_eq!(*fake.count.lock(), 8);
         let row = rows.read().await.expect("read").expect("written");
         let journal = crate::reconcile::Journal::decode(&row.journal).expect("readable");
         assert!(row.lock.is_released && journal.intent.is_some(), "the next one sees whether it is done");
 
-        let running = tokio::spawn(reconciler(RunFor::Ever, &stop));
+        let running = tokio::spawn(run(RunFor::Ever, &stop));
         while fake.published.lock().len() < 2 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -427,23 +439,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_run_of_one_round_does_not_wait_for_a_holder_that_lives() {
         let fake = Arc::new(Fake { count: Mutex::new(8), published: Mutex::default() });
-        let ports = Ports {
-            rows: Arc::new(MemoryRowStore::new()),
-            control: fake.clone(),
-            observer: fake.clone(),
-            gauges: fake.clone(),
-            clock: Arc::new(TokioClock::starting_at(1_800_000_000_000)),
-        };
-        let run = |name: &str, run_for, stop: &CancellationToken| {
-            let me = WorkerId::new(name).expect("valid");
-            let audit = Box::new(JsonLines::new(std::io::sink()));
-            let settings = ReconcileSettings::default();
-            Reconciler::new("clicks", settings, me, 3, double_once, ports.clone(), audit).run(
-                run_for,
-                Arc::default(),
-                stop.clone(),
-            )
-        };
+        let ports = ports(&fake, Arc::new(MemoryRowStore::new()));
+        let run = |name, run_for, stop: &CancellationToken| reconciling(name, &ports, run_for, stop);
         let stop = CancellationToken::new();
         let leading = tokio::spawn(run("leader", RunFor::Ever, &stop));
         while fake.published.lock().is_empty() {

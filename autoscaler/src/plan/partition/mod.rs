@@ -16,6 +16,8 @@ mod cumulative;
 mod reshape;
 mod steps;
 
+use std::ops::RangeInclusive;
+
 use kinesis_model::uniform_ranges;
 use thiserror::Error;
 
@@ -36,15 +38,15 @@ pub fn fewest(map: &LoadMap, share_max: f64) -> Result<Boundaries, NoPartition> 
     Cumulative::of(map).fill(share_max).map(Boundaries::new)
 }
 
-/// The fewest equal ranges of which none has more than `share_max` of the load; `None` if that takes more than
-/// `count_max` or a single key carries more.
+/// The fewest equal ranges, of as many as `counts` allows, of which none has more than `share_max` of the load; `None` if no
+/// such count is enough or a single key carries more.
 ///
 /// Not every greater count does: the ranges of 50 shards may cut where those of 49 do not.
 #[must_use]
-pub fn uniform_needed(map: &LoadMap, share_max: f64, count_max: u32) -> Option<u32> {
+pub fn uniform_needed(map: &LoadMap, share_max: f64, counts: RangeInclusive<u32>) -> Option<u32> {
     let least = Cumulative::of(map).count(share_max).ok()?;
     let limit = rounded_up(share_max);
-    (least..=count_max).find(|&count| {
+    (least.max(*counts.start())..=*counts.end()).find(|&count| {
         let mut below = 0.0;
         uniform_ranges(count).skip(1).map(|range| map.below(range.start())).chain([1.0]).all(|next| {
             let share = next - below;
@@ -133,8 +135,9 @@ mod tests {
     #[test]
     fn an_even_load_takes_as_many_shards_as_its_size() {
         assert_eq!(fewest(&LoadMap::even(), 0.04).expect("no heavy key").count(), 25);
-        assert_eq!(uniform_needed(&LoadMap::even(), 0.04, 100), Some(25));
-        assert_eq!(uniform_needed(&LoadMap::even(), 0.04, 24), None);
+        assert_eq!(uniform_needed(&LoadMap::even(), 0.04, 1..=100), Some(25));
+        assert_eq!(uniform_needed(&LoadMap::even(), 0.04, 30..=100), Some(30));
+        assert_eq!(uniform_needed(&LoadMap::even(), 0.04, 1..=24), None);
         assert_eq!(fewest(&LoadMap::even(), 2.0).expect("no heavy key"), Boundaries::uniform(1));
     }
 
@@ -145,7 +148,7 @@ mod tests {
         let NoPartition::HeavyKey { key, share_max } = refused else { panic!("{refused}") };
         assert_eq!((key.hash, share_max), (HashKey(1 << 100), 0.2));
         assert!((key.share - 0.3).abs() < 1e-9);
-        assert_eq!(uniform_needed(&map, 0.2, 10_000), None);
+        assert_eq!(uniform_needed(&map, 0.2, 1..=10_000), None);
         assert_eq!(
             fewest(&LoadMap::even(), 1e-6).expect_err("refused"),
             NoPartition::TooManyShards { share_max: 1e-6 }
@@ -160,11 +163,11 @@ mod tests {
         for (keys, exponent) in [(1_000, 0.0), (1_000, 0.5), (20_000, 0.0), (20_000, 0.5), (20_000, 0.8)] {
             let map = zipf(keys, exponent);
             let best = fewest(&map, share_max).expect("no key is too heavy").count();
-            let uniform = uniform_needed(&map, share_max, 400).expect("possible");
+            let uniform = uniform_needed(&map, share_max, 1..=400).expect("possible");
             let fullest = 20.0 * map.greatest_share(&Boundaries::uniform(25));
             table.push((keys, exponent, fullest, uniform, best));
         }
-        let within = |row: usize, uniform: std::ops::RangeInclusive<u32>| {
+        let within = |row: usize, uniform: RangeInclusive<u32>| {
             assert!(uniform.contains(&table[row].3) && (25..=27).contains(&table[row].4), "{table:?}");
         };
         within(0, 30..=50);
@@ -218,7 +221,7 @@ mod tests {
         #[test]
         fn equal_ranges_are_the_fewest_that_fit(map in maps(), share_max in 0.1..1.0_f64) {
             let fits = |count| map.greatest_share(&Boundaries::uniform(count)) <= share_max * (1.0 + 1e-9);
-            prop_assert_eq!(uniform_needed(&map, share_max, 64), (1..=64).find(|&count| fits(count)));
+            prop_assert_eq!(uniform_needed(&map, share_max, 1..=64), (1..=64).find(|&count| fits(count)));
         }
     }
 }

@@ -12,6 +12,7 @@
 mod feeding;
 mod fleet;
 mod folder;
+mod progress;
 mod report;
 mod scaling;
 
@@ -30,7 +31,8 @@ use crate::connection::sdk_config;
 use feeding::Feeding;
 use fleet::Fleet;
 use folder::{Folder, Identity};
-use report::{Outcome, Progress};
+use progress::Progress;
+use report::{Outcome, progress_text};
 use scaling::{ScalingOutcome, Scene};
 
 pub(crate) async fn run(arguments: LocalArguments) -> anyhow::Result<()> {
@@ -112,7 +114,7 @@ async fn drive(
     let mut summary = ManifestSummary::default();
     summary.collect(&store, &settings.stream.name).await?;
     let records_earlier = summary.totals.records;
-    let mut progress = Progress::new(arguments.json);
+    let mut progress = Progress::new(arguments.json, PLAIN_TICKS);
     let mut first_record = None;
     let mut killed = None;
     let mut ticks = tokio::time::interval(TICK);
@@ -131,7 +133,7 @@ async fn drive(
         {
             killed = fleet.kill_a_holder(sdk, settings).await?;
         }
-        progress.show(&feeding, &summary, fleet.alive());
+        progress.show(progress_text(&feeding, &summary, fleet.alive()));
         if feeding.is_done() && summary.ended_shards.is_superset(&shards) {
             break;
         }
@@ -230,3 +232,5 @@ const BATCH_ROWS_MAX: u64 = 500;
 /// Thrice what the services take on a clock that is the machine's.
 const CREATION_MAX: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(100);
+/// Three seconds.
+const PLAIN_TICKS: u64 = 30;

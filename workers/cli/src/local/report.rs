@@ -1,53 +1,25 @@
 //! What a person sees while a run goes on, and what it ends with.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use workers::{ManifestSummary, Totals};
 
 use super::feeding::Feeding;
 use super::folder::Folder;
 
-/// A line that changes on a terminal, and one each few seconds elsewhere.
-pub(crate) struct Progress {
-    bar: ProgressBar,
-    is_plain: bool,
-    shown: u64,
-}
-
-impl Progress {
-    pub(crate) fn new(is_quiet: bool) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let bar = if is_terminal && !is_quiet { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_style(
-            ProgressStyle::with_template("{spinner} {elapsed}  {msg}").expect("the template is valid"),
-        );
-        Self { bar, is_plain: !is_terminal && !is_quiet, shown: 0 }
-    }
-
-    pub(crate) fn show(&mut self, feeding: &Feeding, summary: &ManifestSummary, workers: usize) {
-        let totals = &summary.totals;
-        let text = format!(
-            "{} pumped, {} written, {} failed, {} sessions, {} objects, {workers} workers",
-            feeding.records(),
-            totals.events,
-            totals.failed,
-            totals.sessions,
-            summary.objects
-        );
-        if self.is_plain && self.shown.is_multiple_of(PLAIN_TICKS) {
-            eprintln!("{text}");
-        }
-        self.shown += 1;
-        self.bar.set_message(text);
-        self.bar.tick();
-    }
-
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
+/// How far a run is, in a line.
+pub(crate) fn progress_text(feeding: &Feeding, summary: &ManifestSummary, workers: usize) -> String {
+    let totals = &summary.totals;
+    format!(
+        "{} pumped, {} written, {} failed, {} sessions, {} objects, {workers} workers",
+        feeding.records(),
+        totals.events,
+        totals.failed,
+        totals.sessions,
+        summary.objects
+    )
 }
 
 /// How a run ended.
@@ -133,5 +105,3 @@ impl Outcome {
         Ok(())
     }
 }
-
-const PLAIN_TICKS: u64 = 30;

@@ -30,11 +30,12 @@ use local::{Clock, ControlPlane, Limits, LocalSettings};
 use workers::{KinesisTarget, ManifestSummary, PipelineSettings, S3Store, Target as _, TelemetrySettings};
 
 use super::fleet::Fleet;
+use super::progress::Progress;
 use crate::arguments::LocalArguments;
 use controller::{Autoscaler, AutoscalerParts};
 use producer::Producer;
 pub(crate) use report::ScalingOutcome;
-use report::{Progress, Seen};
+use report::{Seen, traffic_text};
 use traffic::Profile;
 use verify::verify;
 use watch::StreamWatch;
@@ -80,7 +81,8 @@ pub(crate) async fn drive(
     let (stream, shards) = (&settings.stream.name, u32::from(arguments.shards));
     let (time_scale, record_weight) = (clock.scale().get(), arguments.autoscaling.record_weight.get());
     let profile = profile_of(arguments);
-    let progress = Progress::new(arguments, &profile);
+    let progress = Progress::new(arguments.json, PLAIN_TICKS);
+    progress.say(&traffic_text(arguments, &profile));
     let policy = policy_of(shards, time_scale);
     let forgotten_after = Profile::surge().1 + policy.shrink_window + METRICS_LATE_MAX;
     let parts = AutoscalerParts { sdk, settings, policy, clock: Arc::clone(&clock), record_weight, audit };
@@ -175,7 +177,7 @@ impl Run<'_> {
                 self.killed = self.fleet.kill_a_holder(self.sdk, self.settings).await?;
             }
             let elapsed = producer.elapsed();
-            self.progress.show(&Seen {
+            let seen = Seen {
                 elapsed,
                 rate: producer.rate(),
                 taken: producer.taken(),
@@ -186,7 +188,8 @@ impl Run<'_> {
                 looks: looks.all(),
                 looks_by_alarm: looks.by_alarm(),
                 workers: self.fleet.alive(),
-            });
+            };
+            self.progress.show(seen.text());
             let is_at_rest = self.watch.is_active() && autoscaler.is_content(forgotten_at);
             if is_at_rest || elapsed >= forgotten_after + RETURN_MAX {
                 return Ok(is_at_rest);
@@ -256,3 +259,5 @@ const DRAIN_MAX: Duration = Duration::from_secs(120);
 /// The least that settings allow.
 const TELEMETRY_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(250);
+/// Five seconds.
+const PLAIN_TICKS: u64 = 20;

@@ -1,10 +1,9 @@
 //! What a person sees while the shards follow the traffic, and what a run ends with.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use autoscaler::reconcile::{AuditAction, AuditEntry, AuditPlan, AuditRecord};
-use indicatif::{ProgressBar, ProgressStyle};
 use local::EpochMillis;
 use serde::Serialize;
 use workers::{PumpSummary, Totals};
@@ -15,14 +14,6 @@ use super::watch::{CountAt, Throttled};
 use crate::arguments::LocalArguments;
 use crate::local::folder::Folder;
 use crate::problem::{FAILED, Problem};
-
-/// A line that changes on a terminal, and one every few seconds elsewhere.
-pub(crate) struct Progress {
-    bar: ProgressBar,
-    is_quiet: bool,
-    is_plain: bool,
-    shown: u64,
-}
 
 /// A run at one moment.
 pub(crate) struct Seen {
@@ -38,54 +29,24 @@ pub(crate) struct Seen {
     pub(crate) workers: usize,
 }
 
-impl Progress {
-    /// Says what traffic will come.
-    pub(crate) fn new(arguments: &LocalArguments, profile: &Profile) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let is_quiet = arguments.json;
-        let bar = if is_terminal && !is_quiet { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_style(
-            ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}").expect("the template is valid"),
-        );
-        let progress = Self { bar, is_quiet, is_plain: !is_terminal, shown: 0 };
-        progress.say(&traffic_text(arguments, profile));
-        progress
-    }
-
-    /// Says something that stays.
-    pub(crate) fn say(&self, text: &str) {
-        if !self.is_quiet {
-            self.bar.suspend(|| eprintln!("{text}"));
-        }
-    }
-
-    pub(crate) fn show(&mut self, seen: &Seen) {
-        let minutes = seen.elapsed.as_secs() / 60;
-        let state = if seen.is_active { "" } else { ", changing" };
-        let text = format!(
+impl Seen {
+    pub(crate) fn text(&self) -> String {
+        let minutes = self.elapsed.as_secs() / 60;
+        let state = if self.is_active { "" } else { ", changing" };
+        format!(
             "{}:{:02} h  {} shards{state}  {:.0} records/s due, {} taken, {} waiting, {} written  {} looks, {} by alarm  \
              {} workers",
             minutes / 60,
             minutes % 60,
-            seen.shards,
-            seen.rate,
-            seen.taken,
-            seen.waiting,
-            seen.written,
-            seen.looks,
-            seen.looks_by_alarm,
-            seen.workers
-        );
-        if self.is_plain && !self.is_quiet && self.shown.is_multiple_of(PLAIN_TICKS) {
-            eprintln!("{text}");
-        }
-        self.shown += 1;
-        self.bar.set_message(text);
-        self.bar.tick();
-    }
-
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+            self.shards,
+            self.rate,
+            self.taken,
+            self.waiting,
+            self.written,
+            self.looks,
+            self.looks_by_alarm,
+            self.workers
+        )
     }
 }
 
@@ -356,7 +317,8 @@ fn without_numbers(text: &str) -> String {
     text.chars().filter(|character| !character.is_ascii_digit()).collect()
 }
 
-fn traffic_text(arguments: &LocalArguments, profile: &Profile) -> String {
+/// What traffic will come.
+pub(crate) fn traffic_text(arguments: &LocalArguments, profile: &Profile) -> String {
     let (base, top) = profile.rates();
     let (scale, weight) = (arguments.autoscaling.time_scale, arguments.autoscaling.record_weight);
     let limit = 1_000.0 / f64::from(weight.get());
@@ -381,8 +343,6 @@ fn traffic_text(arguments: &LocalArguments, profile: &Profile) -> String {
 /// What a reshard costs, as the README says.
 const NOT_KEPT: &str =
     "keyed state (sessions) does not follow its keys through a split or merge yet, so this run has none";
-/// Ticks of a quarter of a second.
-const PLAIN_TICKS: u64 = 20;
 
 #[cfg(test)]
 mod tests {

@@ -102,7 +102,8 @@ impl<L> PacedLines<L> {
 impl<L: Iterator<Item = Bytes>> Iterator for PacedLines<L> {
     type Item = Result<Line, InputError>;
 
-    /// Blocks until a line is due: it is called by the pump's own reading thread.
+    /// Blocks until a line is due: it is called by the pump's own reading thread. Nothing but the clock makes a line due, so
+    /// there is no event to wait for; the steps are short so that the end is noticed, too.
     fn next(&mut self) -> Option<Self::Item> {
         while self.given >= self.due {
             if self.is_over.load(Ordering::Relaxed) {
