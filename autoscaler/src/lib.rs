@@ -16,7 +16,7 @@
 //! - [`Boundaries`] are what a layout of shards is, apart from the shards' names; [`Layout`] has the names, too.
 //! - [`LoadMap`] says how the load lies on the hash space, so that a layout can be judged before it exists.
 //! - [`Observation`] is everything seen at one moment. A reading that is missing is unknown, never zero.
-//! - [`Policy`] holds every knob; [`Ledger`] holds what was done, above all the calls that count against the quota.
+//! - [`Policy`] holds every knob, [`Policies`] those of many streams; [`Ledger`] holds what was done, above all the calls that count against the quota.
 //! - [`reconcile`] carries plans out under a lock and a journal; `service`, with the feature `aws`, wires it to streams on AWS.
 //! - [`advise`] prices the capacity modes, [`alarms`] renders the infrastructure.
 //! - [`trigger`] reads alarms by every route of CloudWatch, and makes of each a look at a stream or a refusal.
@@ -42,7 +42,7 @@ pub use plan::{
     Action, Change, Constraint, Decision, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin,
     Plan, Rejected, Step, partition, plan,
 };
-pub use policy::{Day, Floor, Policy, PolicyProblem, ShardLimits, WeeklySpan};
+pub use policy::{Day, Floor, Policies, PoliciesProblem, Policy, PolicyProblem, ShardLimits, WeeklySpan};
 pub use signal::{
     ApplicationLag, HeavyKey, IgnoredRows, LoadMap, Minute, Observation, ShardMinute, StreamState,
     TelemetryQuality, TelemetryReading, TelemetryScope,

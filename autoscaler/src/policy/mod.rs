@@ -1,14 +1,17 @@
 //! Every knob of the autoscaler: plain data, checked before it is used.
 //!
 //! The defaults are what `leasehold autoscale simulate --suite` shows to be good over many kinds of traffic; a stream should
-//! rarely need others than the bounds.
+//! rarely need others than the bounds. [`Policies`] are those of many streams, as one text says them.
 
 mod schedule;
+mod streams;
 
 use std::time::Duration;
 
+use schedule::SpanFields;
 pub use schedule::{Day, WeeklySpan};
 use serde::{Deserialize, Serialize};
+pub use streams::{Policies, PoliciesProblem};
 use thiserror::Error;
 
 use crate::EpochMillis;
@@ -183,8 +186,10 @@ impl Policy {
             let remedy = "give a factor above 1";
             return problem("change_per_hour_max", self.change_per_hour_max.to_string(), remedy);
         }
-        let spans = self.floors.iter().map(|floor| &floor.span).chain(&self.freezes);
-        if let Some((field, value, remedy)) = spans.filter_map(WeeklySpan::problem).next() {
+        let floors = self.floors.iter().map(|floor| (FLOOR_SPAN, &floor.span));
+        let freezes = self.freezes.iter().map(|freeze| (FREEZE_SPAN, freeze));
+        let problem_of = |(fields, span): (SpanFields, &WeeklySpan)| span.problem(fields);
+        if let Some((field, value, remedy)) = floors.chain(freezes).find_map(problem_of) {
             return problem(field, value, remedy);
         }
         if let Some(floor) = self.floors.iter().find(|floor| floor.shards_min > self.shards_max) {
@@ -216,6 +221,8 @@ pub struct PolicyProblem {
     pub remedy: &'static str,
 }
 
+const FLOOR_SPAN: SpanFields = SpanFields { days: "floors.span.days", time_zone: "floors.span.time_zone" };
+const FREEZE_SPAN: SpanFields = SpanFields { days: "freezes.days", time_zone: "freezes.time_zone" };
 /// `UpdateShardCount` of one stream, by the AWS quotas page.
 const CALLS_OF_A_DAY_MAX: u32 = 10;
 /// Shards to which `UpdateShardCount` scales one stream.

@@ -43,13 +43,17 @@ impl WeeklySpan {
     }
 
     /// What is wrong with the span, if anything: the field, its value and what it may be.
-    pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str)> {
+    pub(super) fn problem(&self, fields: SpanFields) -> Option<(&'static str, String, &'static str)> {
         if self.days.is_empty() {
-            return Some(("days", "[]".to_owned(), "name at least one day, or leave the field out for all"));
+            return Some((
+                fields.days,
+                "[]".to_owned(),
+                "name at least one day, or leave the field out for all",
+            ));
         }
         if TimeZone::get(&self.time_zone).is_err() {
             let remedy = "give a name of the IANA database, as Europe/Berlin";
-            return Some(("time_zone", format!("{:?}", self.time_zone), remedy));
+            return Some((fields.time_zone, format!("{:?}", self.time_zone), remedy));
         }
         None
     }
@@ -64,6 +68,13 @@ impl fmt::Display for WeeklySpan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} to {} {}", self.from, self.until, self.time_zone)
     }
+}
+
+/// What the fields of a span are called where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct SpanFields {
+    pub(super) days: &'static str,
+    pub(super) time_zone: &'static str,
 }
 
 /// A day of the week.
@@ -142,8 +153,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_named() {
-        assert_eq!(span(&[Day::Mon], 1, 2, "Mars/Base").problem().expect("refused").0, "time_zone");
-        assert_eq!(span(&[], 1, 2, "UTC").problem().expect("refused").0, "days");
+        let problem = |span: WeeklySpan| span.problem(SpanFields { days: "days", time_zone: "time_zone" });
+        assert_eq!(problem(span(&[Day::Mon], 1, 2, "Mars/Base")).expect("refused").0, "time_zone");
+        assert_eq!(problem(span(&[], 1, 2, "UTC")).expect("refused").0, "days");
         assert!(!span(&[Day::Mon], 1, 2, "Mars/Base").contains(utc_time(20, 1)));
     }
 }

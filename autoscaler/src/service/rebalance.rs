@@ -107,7 +107,7 @@ mod tests {
     fn it_goes_step_by_step_waits_for_readers_and_ends() {
         let (from, target) = (Boundaries::uniform(2), Boundaries::new([HashKey(1 << 120)]));
         let done = CancellationToken::new();
-        let steering = Arc::new(Steering::new(Arc::new(Policy::default()), Policy::default()));
+        let steering = Arc::new(Steering::new("clicks", Arc::new(Policy::default()), Policy::default()));
         let map = LoadMap::new([(HashKey(0), 1.0), (HashKey(1 << 120), 1.0)], []);
         let mut rebalance = Rebalance::new(target.clone(), map, steering, done.clone());
         let mut plan = |boundaries: &Boundaries, behind| {

@@ -16,7 +16,7 @@ use crate::aws::{AwsObserver, PauseSwitch};
 use crate::reconcile::{Observer, PortError};
 use crate::{EpochMillis, Observation, Policy};
 
-/// Where the policy comes from.
+/// Where the policy of one stream comes from.
 #[async_trait]
 pub trait PolicySource: fmt::Debug + Send + Sync {
     /// The policy as it is now; it must be valid.
@@ -42,6 +42,7 @@ pub struct PolicyUnreadable(pub String);
 /// What holds for one stream at the moment.
 #[derive(Debug)]
 pub struct Steering {
+    stream: String,
     source: Arc<dyn PolicySource>,
     switch: Option<PauseSwitch>,
     is_dry: bool,
@@ -78,10 +79,11 @@ impl Hold {
 }
 
 impl Steering {
-    /// Steered by `source`, of which `policy` was read first.
+    /// `stream`, steered by `source`, of which `policy` was read first.
     #[must_use]
-    pub fn new(source: Arc<dyn PolicySource>, policy: Policy) -> Self {
-        Self { source, switch: None, is_dry: false, state: Mutex::new(State { policy, hold: None }) }
+    pub fn new(stream: impl Into<String>, source: Arc<dyn PolicySource>, policy: Policy) -> Self {
+        let state = Mutex::new(State { policy, hold: None });
+        Self { stream: stream.into(), source, switch: None, is_dry: false, state }
     }
 
     /// Obeys the stream's switch, too.
@@ -116,6 +118,7 @@ impl Steering {
             None => None,
         };
         let read = self.source.read().await;
+        let stream = &*self.stream;
         let mut state = self.state.lock();
         let before = state.hold;
         state.hold = match (self.is_dry, &pause, &read) {
@@ -126,14 +129,14 @@ impl Steering {
         };
         match read {
             Ok(policy) if policy != state.policy => {
-                tracing::info!("the policy has changed");
+                tracing::info!(stream, "the policy has changed");
                 state.policy = policy;
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the policy cannot be read: nothing is changed"),
+            Err(error) => tracing::error!(stream, %error, "the policy cannot be read: nothing is changed"),
         }
         if let Some(pause) = pause.filter(|_| before != state.hold) {
-            tracing::warn!(by = pause.by, reason = pause.reason, "paused");
+            tracing::warn!(stream, by = pause.by, reason = pause.reason, "paused");
         }
         Ok(())
     }
@@ -195,7 +198,7 @@ mod tests {
         let changed = Policy { shards_min: 7, ..Policy::default() };
         let unreadable = PolicyUnreadable("line 3".to_owned());
         let answers = vec![Ok(changed.clone()), Err(unreadable), Ok(changed.clone())];
-        let steering = Steering::new(Arc::new(Answers(Mutex::new(answers))), Policy::default());
+        let steering = Steering::new("orders", Arc::new(Answers(Mutex::new(answers))), Policy::default());
         for expected in [None, Some(Hold::PolicyUnreadable), None] {
             steering.refresh().await.expect("no switch is read");
             assert_eq!(steering.present(), (changed.clone(), expected));
@@ -204,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dry_run_is_held_from_the_start_and_for_good() {
-        let steering = Steering::new(Arc::new(Policy::default()), Policy::default()).dry();
+        let steering = Steering::new("orders", Arc::new(Policy::default()), Policy::default()).dry();
         assert_eq!(steering.present().1, Some(Hold::DryRun));
         steering.refresh().await.expect("no switch is read");
         assert_eq!(steering.present().1, Some(Hold::DryRun));

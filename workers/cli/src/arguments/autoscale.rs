@@ -46,6 +46,7 @@ pub(crate) enum AutoscaleCommand {
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArguments),
     /// Print the default policy as TOML, to start a policy file from
+    #[command(after_help = POLICY_HELP)]
     Policy,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct StreamsArguments {
     /// Streams, separated by commas
     #[arg(long = "stream", value_name = "NAME", value_delimiter = ',', required = true)]
     pub(crate) streams: Vec<StreamName>,
-    /// Policy of all of them; without it, the default one
+    /// Policy of all of them, with sections for single ones; without it, the default one
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
     /// Applications that read them, separated by commas: what their workers tell, and how far they are behind
@@ -156,7 +157,7 @@ pub(crate) struct AdviseArguments {
     /// Enhanced fan-out consumers; without it, those that the stream has
     #[arg(long, value_name = "COUNT")]
     pub(crate) consumers: Option<u32>,
-    /// Policy of the planner; without it, the default one
+    /// Policy of the planner, for a file of traffic without its sections; without it, the default one
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
     /// Prices in dollars as TOML, for another region or date; what it leaves out is us-east-1's
@@ -223,7 +224,7 @@ pub(crate) struct RenderArguments {
     /// Language of the templates
     #[arg(long, value_enum)]
     pub(crate) form: FormChoice,
-    /// Policy whose bounds the alarms compare with; without it, the default one
+    /// Policy whose bounds the alarms compare with, with sections for single streams; without it, the default one
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
     /// Name of the deployment, which all names in AWS begin with
@@ -267,7 +268,7 @@ pub(crate) struct SimulateArguments {
     /// Scale each file to this mean load, in shards; files of values are otherwise scaled to 8
     #[arg(long, requires = "traces", value_name = "SHARDS")]
     pub(crate) mean_shards: Option<f64>,
-    /// Policy of the planner; without it, the default one
+    /// Policy of the planner, by its top level alone: sections are for streams; without it, the default one
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
     /// The planner sees CloudWatch alone, and nothing of what workers report
@@ -314,7 +315,8 @@ const APPLY_EXAMPLES: &str = "Examples:
 Streams are looked at every one to five minutes, the sooner the fuller they are, and at once when an \
 alarm says so. Any number of these may run: one of them acts for a stream, another takes over when it \
 has not been heard of for a minute. The policy file is read again in every round: `is_paused = true` \
-stops all changes at once, and so does a file that cannot be read. The first SIGINT or SIGTERM finishes \
+stops all changes at once, and so does a file that cannot be read. A section `[streams.orders]` says \
+what differs for that stream (`leasehold autoscale policy --help`). The first SIGINT or SIGTERM finishes \
 the call under way, writes down what came of it and gives the streams back.
 
 Exit codes: 0 stopped, or done once; 1 failed, or another one acts for a stream that was to be looked at \
@@ -356,7 +358,7 @@ const LAMBDA_HELP: &str = "Environment, as infra/aws/lambda.yaml and the Terrafo
   LEASEHOLD_AUTOSCALE_STREAMS       the only streams that can be woken, separated by commas
   LEASEHOLD_AUTOSCALE_TABLE         the autoscaler's table
 and besides, where they are set:
-  LEASEHOLD_AUTOSCALE_POLICY        the policy, as the text of a TOML file
+  LEASEHOLD_AUTOSCALE_POLICY        the policy, as the text of a TOML file, with sections for single streams
   LEASEHOLD_AUTOSCALE_APPLICATIONS  applications that read the streams, separated by commas
   LEASEHOLD_AUTOSCALE_AUDIT_TABLE   table for audit records, kept for 30 days
 
@@ -373,3 +375,18 @@ Columns: minutes a day in which records were refused; records lost; shard-hours 
 those of an ideal that knows the future, and of one that reacts at once;
 UpdateShardCount calls in 24 hours; calls refused; moves undone within the hour;
 shards created for each doubling or halving that lasted.";
+
+const POLICY_HELP: &str =
+    "A policy file says what differs from that. What differs for single streams stands below it, in sections:
+
+  shards_min = 2
+
+  [streams.orders]
+  shards_min = 8
+  shards_max = 64
+
+  [streams.\"clicks.raw\"]                 a name with a dot, in quotes
+  is_paused = true
+
+For its stream a section lies over what stands outside of all sections, field by field, and in the table \
+`limits`, too; lists (`floors`, `freezes`) take the place of lists, and `freezes = []` lifts them.";

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -72,8 +73,13 @@ impl Bed {
         command
     }
 
-    /// Puts small records on `orders` at this rate until dropped; the hash key of each by its number.
-    pub(crate) fn feed(&self, records_per_second: u64, hash_key: fn(u64) -> u128) -> Feed {
+    /// Puts small records on a stream at this rate until dropped; the hash key of each by its number.
+    pub(crate) fn feed(
+        &self,
+        stream: &'static str,
+        records_per_second: u64,
+        hash_key: fn(u64) -> u128,
+    ) -> Feed {
         let client = aws_sdk_kinesis::Client::new(&self.sdk);
         Feed(tokio::spawn(async move {
             let pause = Duration::from_millis(1_000 * RECORDS_OF_A_PUT / records_per_second);
@@ -89,7 +95,7 @@ impl Bed {
                 let entries = (0..RECORDS_OF_A_PUT).map(entry).collect();
                 client
                     .put_records()
-                    .stream_name("orders")
+                    .stream_name(stream)
                     .set_records(Some(entries))
                     .send()
                     .await
@@ -175,6 +181,18 @@ pub(crate) fn get(address: &str, path: &str) -> String {
     answer
 }
 
+/// A minute in a second, and ten records a second fill a shard.
+pub(crate) fn fast(settings: &mut LocalSettings) {
+    settings.time_scale = NonZeroU32::new(60).expect("not zero");
+    settings.record_weight = NonZeroU32::new(100).expect("not zero");
+    settings.metrics_delay = Duration::ZERO;
+}
+
+/// A walk over the hash space that meets every part of it as often.
+pub(crate) fn evenly(number: u64) -> u128 {
+    u128::from(number).wrapping_mul(GOLDEN)
+}
+
 /// Asks again until the answer holds; fails if it does not in time.
 pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> T, mut holds: impl FnMut(&T) -> bool) -> T
 where
@@ -194,3 +212,4 @@ where
 /// What takes a second on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 const RECORDS_OF_A_PUT: u64 = 2;
+const GOLDEN: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;

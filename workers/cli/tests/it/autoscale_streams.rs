@@ -1,36 +1,20 @@
 //! `leasehold autoscale` on streams: what it sees, plans and changes.
 
 use std::fmt::Write as _;
-use std::num::NonZeroU32;
 use std::process::Command;
 
 use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, StateValue, Statistic};
 use aws_sdk_kinesis::types::{MetricsName, Shard};
-use local::LocalSettings;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::autoscale_bed::{Bed, Followed, get, until};
+use crate::autoscale_bed::{Bed, Followed, evenly, fast, get, until};
 use crate::support::text;
-
-/// A minute in a second, and ten records a second fill a shard.
-fn fast(settings: &mut LocalSettings) {
-    settings.time_scale = NonZeroU32::new(60).expect("not zero");
-    settings.record_weight = NonZeroU32::new(100).expect("not zero");
-    settings.metrics_delay = std::time::Duration::ZERO;
-}
-
-/// A walk over the hash space that meets every part of it as often.
-fn evenly(number: u64) -> u128 {
-    u128::from(number).wrapping_mul(GOLDEN)
-}
 
 /// Nine of ten records in the lower half.
 fn unevenly(number: u64) -> u128 {
     evenly(number) >> 1 | if number.is_multiple_of(10) { 1 << 127 } else { 0 }
 }
-
-const GOLDEN: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 
 fn json(mut command: Command) -> Value {
     let output = command.output().expect("it runs");
@@ -56,7 +40,7 @@ async fn a_loaded_stream_is_seen_planned_held_and_scaled() {
         (&"nothing".into(), &false.into())
     );
 
-    let feed = bed.feed(40, evenly);
+    let feed = bed.feed("orders", 40, evenly);
     let plan = until(
         async || json(bed.autoscale("plan", &["--json"])),
         |plan| plan[0]["action"]["action"] != "nothing",
@@ -195,7 +179,7 @@ async fn a_skewed_stream_is_cut_anew_under_the_same_lock() {
     let enable = kinesis.enable_enhanced_monitoring().stream_name("orders");
     enable.shard_level_metrics(MetricsName::All).send().await.expect("enabled");
 
-    let feed = bed.feed(40, unevenly);
+    let feed = bed.feed("orders", 40, unevenly);
     // The first minute may have seen a few records only.
     let is_skewed =
         |way: &Value| way["fullest_share"].as_f64().is_some_and(|share| share > 0.8 && share < 1.0);
@@ -299,4 +283,13 @@ fn alarms_are_rendered_with_the_bounds_of_the_policy() {
     assert!(folder.path().join("deploy/alarms.yaml").is_file());
     let printed = render(&["--form", "terraform", "--deployment", "prod"]);
     assert!(printed.contains("==> alarms.tf <==") && printed.contains("orders"), "{printed}");
+
+    let sections = "shards_max = 64\n[streams.clicks]\nshards_max = 96\n";
+    std::fs::write(folder.path().join("policy.toml"), sections).expect("written");
+    render(&["--form", "cloudformation", "--stream", "clicks", "--out", "both"]);
+    for (stream, most) in [("orders", "\"64\""), ("clicks", "\"96\"")] {
+        let file = folder.path().join("both").join(format!("{stream}.alarms.json"));
+        let values = std::fs::read_to_string(file).expect("written");
+        assert!(values.contains(most), "{stream}: {values}");
+    }
 }

@@ -3,6 +3,7 @@
 mod autoscale;
 mod autoscale_bed;
 mod autoscale_lambda;
+mod autoscale_policy;
 mod autoscale_streams;
 mod bad_input;
 mod local;

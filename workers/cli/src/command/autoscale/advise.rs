@@ -10,20 +10,21 @@ use autoscaler::{KeySchedule, LoadMap, Minute, MinuteLoad, Policy, Trace, TraceS
 use serde::Serialize;
 
 use super::connect::{Site, problem_of_stream};
-use super::policy::policy_of;
+use super::policy::policies_of;
 use crate::arguments::{AdviseArguments, StreamsArguments, TABLE};
 use crate::problem::{FAILED, Problem};
 
 /// Shows the modes beside each other.
 pub(super) async fn advise_mode(arguments: &AdviseArguments) -> anyhow::Result<()> {
     let prices = prices_of(arguments.prices.as_deref())?;
-    let policy = policy_of(arguments.policy.as_deref())?;
+    let policies = policies_of(arguments.policy.as_deref())?;
+    let policy = arguments.stream.as_ref().map_or(policies.top_level(), |stream| policies.for_stream(stream));
     let (trace, consumers) = match &arguments.trace {
-        Some(file) => (trace_of(file, arguments, &policy)?, 0),
-        None => seen(arguments, &policy).await?,
+        Some(file) => (trace_of(file, arguments, policy)?, 0),
+        None => seen(arguments, policy).await?,
     };
     let readers = Readers { polling: arguments.readers, fan_out: arguments.consumers.unwrap_or(consumers) };
-    let advice = advise(&trace, &policy, readers, &prices);
+    let advice = advise(&trace, policy, readers, &prices);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&WithPrices { advice: &advice, prices: &prices })?);
         return Ok(());

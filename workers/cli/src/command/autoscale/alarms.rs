@@ -6,16 +6,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use autoscaler::alarms::{AlarmSpec, Form, Rendered, SpecProblem, StreamAlarms, render as rendered};
 
-use super::policy::policy_of;
+use super::policy::policies_of;
 use crate::arguments::{FormChoice, RenderArguments};
 use crate::problem::Problem;
 
 /// Writes or prints the files.
 pub(super) fn render(arguments: &RenderArguments) -> anyhow::Result<()> {
-    let policy = policy_of(arguments.policy.as_deref())?;
+    let policies = policies_of(arguments.policy.as_deref())?;
     let hours = u64::from(arguments.retention_hours);
     let spec = || -> Result<AlarmSpec, SpecProblem> {
         arguments.streams.iter().try_fold(AlarmSpec::named(&arguments.deployment)?, |spec, stream| {
+            let policy = policies.for_stream(stream);
             spec.with(StreamAlarms {
                 stream: stream.to_string(),
                 shards: (policy.shards_min, policy.shards_max),

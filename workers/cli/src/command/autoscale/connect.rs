@@ -1,17 +1,19 @@
 //! The streams that arguments name, reached and found.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use autoscaler::aws::{AuditTable, AuditTableSink, AuditTableWriter, Pause, create_table, is_not_found};
 use autoscaler::reconcile::{Look, PortError, ReconcileSettings, RowStore as _, ShardControl as _};
-use autoscaler::service::{Connection, PolicySource};
-use autoscaler::{EpochMillis, Ledger, Policy};
+use autoscaler::service::{Connection, PolicySource, Steering};
+use autoscaler::trigger::StreamName;
+use autoscaler::{EpochMillis, Ledger, Policies, Policy};
 use aws_config::SdkConfig;
 use kcl::aws::{DynamoDbLeaseStore, DynamoDbTelemetryStore};
 use local::Clock;
 
-use super::policy::{policy_of, source_of};
+use super::policy::{policies_of, source_of};
 use crate::arguments::StreamsArguments;
 use crate::clock::ServicesClock;
 use crate::connection::{is_loopback, sdk_config};
@@ -21,29 +23,36 @@ use crate::problem::{FAILED, Problem, STREAM_NOT_FOUND, UNAVAILABLE, text};
 pub(super) struct Site {
     pub(super) connection: Connection,
     pub(super) sdk: SdkConfig,
-    /// The policy as it was at the start.
-    pub(super) policy: Policy,
-    /// Where it comes from from then on.
-    pub(super) source: Arc<dyn PolicySource>,
+    /// The policies as they were at the start.
+    policies: Policies,
+    /// The file that says them from then on.
+    policy_file: Option<PathBuf>,
     is_local: bool,
 }
 
 impl Site {
-    /// Reads the policy and makes the clients; calls nothing.
+    /// Reads the policies and makes the clients; calls nothing.
     pub(super) async fn of(arguments: &StreamsArguments) -> anyhow::Result<Self> {
-        let (policy, source) =
-            (policy_of(arguments.policy.as_deref())?, source_of(arguments.policy.as_deref()));
-        Ok(Self::under(arguments, policy, source, ReconcileSettings::default()).await)
+        let policies = policies_of(arguments.policy.as_deref())?;
+        Ok(Self::under(arguments, policies, ReconcileSettings::default()).await)
     }
 
-    /// The same with a policy from elsewhere.
+    /// The same with policies that were read already; without a file they never change.
     pub(super) async fn under(
         arguments: &StreamsArguments,
-        policy: Policy,
-        source: Arc<dyn PolicySource>,
+        policies: Policies,
         settings: ReconcileSettings,
     ) -> Self {
-        let StreamsArguments { applications, table, endpoint, clock, .. } = arguments;
+        let StreamsArguments { streams, policy: policy_file, applications, table, endpoint, clock } =
+            arguments;
+        let others = policies.sections().filter(|stream| !streams.contains(stream)).map(StreamName::as_str);
+        let others = others.collect::<Vec<_>>().join(", ");
+        if !others.is_empty() {
+            tracing::info!(
+                streams = others,
+                "the policy has sections for streams that are not looked after here"
+            );
+        }
         let sdk = sdk_config(None, endpoint.as_deref()).await;
         let clock = clock.map(|anchor| Arc::new(Clock::anchored(anchor)));
         let settings = match &clock {
@@ -60,7 +69,22 @@ impl Site {
             connection = connection.with_reader(application, telemetry, leases);
         }
         let is_local = endpoint.as_deref().is_some_and(is_loopback);
-        Self { connection, sdk, policy, source, is_local }
+        Self { connection, sdk, policies, policy_file: policy_file.clone(), is_local }
+    }
+
+    /// The policy of a stream as it was at the start.
+    pub(super) fn policy(&self, stream: &StreamName) -> &Policy {
+        self.policies.for_stream(stream)
+    }
+
+    /// What steers a stream: its policy, read anew in every round if there is a file.
+    pub(super) fn steering(&self, stream: &StreamName) -> Steering {
+        let policy = self.policy(stream).clone();
+        let source: Arc<dyn PolicySource> = match &self.policy_file {
+            Some(file) => source_of(file, stream),
+            None => Arc::new(policy.clone()),
+        };
+        Steering::new(stream.as_str(), source, policy)
     }
 
     /// Now, by the clock of the services.

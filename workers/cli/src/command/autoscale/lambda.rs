@@ -7,7 +7,7 @@ use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoscaler::Policy;
+use autoscaler::Policies;
 use autoscaler::reconcile::{ReconcileSettings, RunFor};
 use autoscaler::trigger::{StreamName, Wake, serve_lambda};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::Site;
 use super::metrics::Board;
 use super::parts::{AuditPlaces, Purpose, identity, parts, triggers};
-use super::policy::policy_in;
+use super::policy::policies_in;
 use crate::arguments::{LambdaArguments, StreamsArguments};
 use crate::command::start_logging;
 use crate::problem::{Problem, text};
@@ -24,7 +24,7 @@ use crate::problem::{Problem, text};
 pub(super) async fn lambda(arguments: LambdaArguments) -> anyhow::Result<()> {
     start_logging(arguments.log);
     let environment = Environment::read(|name| env::var(name).ok())?;
-    let Environment { purpose, streams, table, policy, applications, audit_table } = environment;
+    let Environment { purpose, streams, table, policies, applications, audit_table } = environment;
     let settings =
         ReconcileSettings { lease: LEASE, call_timeout: CALL_TIMEOUT, ..ReconcileSettings::default() };
     let reached = StreamsArguments {
@@ -35,7 +35,7 @@ pub(super) async fn lambda(arguments: LambdaArguments) -> anyhow::Result<()> {
         endpoint: arguments.endpoint,
         clock: None,
     };
-    let site = Site::under(&reached, policy.clone(), Arc::new(policy), settings).await;
+    let site = Site::under(&reached, policies, settings).await;
     if arguments.create_table || site.is_local() {
         site.open_table(arguments.create_table).await?;
     }
@@ -100,7 +100,7 @@ struct Environment {
     purpose: Purpose,
     streams: Vec<StreamName>,
     table: String,
-    policy: Policy,
+    policies: Policies,
     applications: Vec<String>,
     audit_table: Option<String>,
 }
@@ -122,12 +122,12 @@ impl Environment {
         let streams = list(&streams).iter().map(|name| name.parse::<StreamName>()).collect::<Result<_, _>>();
         let streams = streams.map_err(|error| Problem::usage(format!("{STREAMS}: {error}")))?;
         let table = given(TABLE).ok_or_else(|| missing(TABLE, "name the table that control.yaml makes"))?;
-        let policy = match given(POLICY) {
-            Some(text) => policy_in(&text, &POLICY)?,
-            None => Policy::default(),
+        let policies = match given(POLICY) {
+            Some(text) => policies_in(&text, &POLICY)?,
+            None => Policies::default(),
         };
         let applications = given(APPLICATIONS).map(|text| list(&text)).unwrap_or_default();
-        Ok(Self { purpose, streams, table, policy, applications, audit_table: given(AUDIT_TABLE) })
+        Ok(Self { purpose, streams, table, policies, applications, audit_table: given(AUDIT_TABLE) })
     }
 }
 
@@ -161,10 +161,13 @@ mod tests {
     fn a_function_only_observes_unless_it_is_told_to_apply() {
         let environment = read(&USUAL).expect("complete");
         assert_eq!((environment.purpose, environment.streams.len()), (Purpose::Observe, 2));
-        assert_eq!(environment.policy, Policy::default());
-        let apply = [USUAL[0], USUAL[1], (MODE, "apply"), (POLICY, "shards_min = 4")];
+        assert_eq!(environment.policies, Policies::default());
+        let policy = "shards_min = 4\n[streams.orders]\nshards_min = 8";
+        let apply = [USUAL[0], USUAL[1], (MODE, "apply"), (POLICY, policy)];
         let environment = read(&apply).expect("complete");
-        assert_eq!((environment.purpose, environment.policy.shards_min), (Purpose::Apply, 4));
+        assert_eq!(environment.purpose, Purpose::Apply);
+        let least = |stream| environment.policies.for_stream(stream).shards_min;
+        assert_eq!(environment.streams.iter().map(least).collect::<Vec<_>>(), [8, 4]);
     }
 
     #[test]
@@ -176,6 +179,8 @@ mod tests {
         assert!(refused(&[(STREAMS, "a/b"), USUAL[1]]).contains("LEASEHOLD_AUTOSCALE_STREAMS"));
         let policy = refused(&[USUAL[0], USUAL[1], (POLICY, "shards_min = 0")]);
         assert_eq!(policy, "LEASEHOLD_AUTOSCALE_POLICY: shards_min = 0: give at least 1");
+        let policy = refused(&[USUAL[0], USUAL[1], (POLICY, "[streams.orders]\nshards_min = 0")]);
+        assert_eq!(policy, "LEASEHOLD_AUTOSCALE_POLICY: streams.orders.shards_min = 0: give at least 1");
     }
 
     #[test]

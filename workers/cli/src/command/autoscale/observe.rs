@@ -5,6 +5,7 @@ use std::time::Duration;
 use autoscaler::aws::Pause;
 use autoscaler::reconcile::Observer as _;
 use autoscaler::service::{Hold, Past, plan_under};
+use autoscaler::trigger::StreamName;
 use autoscaler::{
     ApplicationLag, EpochMillis, HeavyKey, Learner, Ledger, LoadMap, Minute, Observation, OpenShard, Plan,
     Policy, StreamState,
@@ -19,8 +20,8 @@ pub(super) async fn observe(arguments: &ObserveArguments) -> anyhow::Result<()> 
     let site = Site::of(&arguments.streams).await?;
     let mut all = Vec::new();
     for stream in &arguments.streams.streams {
-        let seen = Seen::of(&site, stream.as_str()).await?;
-        all.push(Shown::of(&seen, stream.as_str(), &site.policy));
+        let seen = Seen::of(&site, stream).await?;
+        all.push(Shown::of(&seen, stream.as_str(), site.policy(stream)));
     }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&all)?);
@@ -45,18 +46,19 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) async fn of(site: &Site, stream: &str) -> anyhow::Result<Self> {
+    pub(super) async fn of(site: &Site, name: &StreamName) -> anyhow::Result<Self> {
+        let (policy, stream) = (site.policy(name), name.as_str());
         site.look(stream).await?;
         let at = site.now();
-        let observer = site.connection.observer(stream, &site.policy);
+        let observer = site.connection.observer(stream, policy);
         let observation = observer.observe(at).await.map_err(|error| problem_of_stream(stream, error))?;
         let ledger = site.ledger(stream).await?;
         let pause = site.pause(stream).await?;
         let hold = pause.as_ref().map(|_| Hold::Switch);
         let known = ledger.as_ref().unwrap_or(&Ledger::default()).clone();
         let mut with_past = observation.clone();
-        Past::default().complete(&mut with_past, &observer, &site.policy).await;
-        let plan = plan_under(&with_past, &known, &mut Learner::new(site.policy.clone()), hold, at);
+        Past::default().complete(&mut with_past, &observer, policy).await;
+        let plan = plan_under(&with_past, &known, &mut Learner::new(policy.clone()), hold, at);
         Ok(Self { observation, ledger, at, pause, plan })
     }
 }

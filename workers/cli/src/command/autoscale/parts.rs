@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use autoscaler::aws::AuditTableSink;
 use autoscaler::reconcile::{AuditTrail, DecisionLog, JsonLines, MemoryRowStore, RowStore as _};
-use autoscaler::service::{Steering, StreamParts};
+use autoscaler::service::StreamParts;
 use autoscaler::trigger::{StreamName, TriggerSettings};
 use kcl::WorkerId;
 
@@ -40,7 +40,7 @@ pub(super) async fn parts(
     board: &Arc<Board>,
 ) -> anyhow::Result<StreamParts> {
     let connection = &site.connection;
-    let steering = Steering::new(Arc::clone(&site.source), site.policy.clone());
+    let steering = site.steering(stream);
     let mut trail = AuditTrail::new().with(DecisionLog).with(board.decisions());
     if let Some(file) = &places.file {
         trail = trail.with(JsonLines::new(file.try_clone().context("the audit file cannot be shared")?));

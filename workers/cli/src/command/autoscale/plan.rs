@@ -13,7 +13,7 @@ pub(super) async fn plan(arguments: &ObserveArguments) -> anyhow::Result<()> {
     let site = Site::of(&arguments.streams).await?;
     let mut all = Vec::new();
     for stream in &arguments.streams.streams {
-        let seen = Seen::of(&site, stream.as_str()).await?;
+        let seen = Seen::of(&site, stream).await?;
         all.push(Planned::of(stream.as_str(), &seen));
     }
     if arguments.json {

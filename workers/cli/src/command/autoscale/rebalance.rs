@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autoscaler::partition::balanced;
 use autoscaler::reconcile::{AuditChange, Move, RunFor};
-use autoscaler::service::{Attendance, Rebalance, Steering};
+use autoscaler::service::{Attendance, Rebalance};
 use autoscaler::{Boundaries, LoadMap, Policy, Step};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -29,7 +29,7 @@ pub(super) async fn rebalance(arguments: RebalanceArguments) -> anyhow::Result<(
         start_logging(arguments.log);
     }
     let site = Site::of(&arguments.streams).await?;
-    let seen = Seen::of(&site, stream.as_str()).await?;
+    let seen = Seen::of(&site, stream).await?;
     let Some(map) = seen.observation.load_map.clone() else {
         let message = format!(
             "how the load lies on {stream} is unknown: name --applications whose workers tell, or switch on shard metrics \
@@ -39,11 +39,11 @@ pub(super) async fn rebalance(arguments: RebalanceArguments) -> anyhow::Result<(
     };
     let current = seen.observation.layout.boundaries();
     let count = arguments.shards.unwrap_or_else(|| current.count());
-    check_bounds(count, &site.policy)?;
+    check_bounds(count, site.policy(stream))?;
     let target = target(&map, &current, count);
-    let steering = Arc::new(Steering::new(Arc::clone(&site.source), site.policy.clone()));
     let done = CancellationToken::new();
-    let planner = Rebalance::new(target.clone(), map.clone(), steering, done.clone());
+    let steering = || Arc::new(site.steering(stream));
+    let planner = Rebalance::new(target.clone(), map.clone(), steering(), done.clone());
     let steps = planner.steps(&current);
     let way = Way::of(stream.as_str(), &map, &current, &target, &steps);
     if arguments.json {
@@ -86,17 +86,13 @@ pub(super) async fn rebalance(arguments: RebalanceArguments) -> anyhow::Result<(
         return Err(Problem::with_code(FAILED, message));
     }
     let reached = site.look(stream.as_str()).await?.layout.boundaries();
-    let left = Rebalance::new(target, LoadMap::even(), steering_of(&site), done).steps(&reached).len();
+    let left = Rebalance::new(target, LoadMap::even(), steering(), done).steps(&reached).len();
     if left > 0 {
         let message =
             format!("{stream} was left {left} steps before its layout; the same command goes on from there");
         return Err(Problem::with_code(FAILED, message));
     }
     Ok(())
-}
-
-fn steering_of(site: &Site) -> Arc<Steering> {
-    Arc::new(Steering::new(Arc::clone(&site.source), site.policy.clone()))
 }
 
 fn check_bounds(count: u32, policy: &Policy) -> anyhow::Result<()> {

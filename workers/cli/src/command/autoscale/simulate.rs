@@ -11,13 +11,14 @@ use autoscaler::{
     compare_plotted, plot_surge, read_trace, report_page, suite,
 };
 
-use super::policy::policy_of;
+use super::policy::policies_of;
 use crate::arguments::SimulateArguments;
 use crate::problem::{FAILED, Problem};
 
 /// Replays traffic against the planner and the published autoscalers, and judges the planner by its bars.
 pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<()> {
-    let policy = policy_of(arguments.policy.as_deref())?;
+    let policies = policies_of(arguments.policy.as_deref())?;
+    let policy = policies.top_level();
     let traces = traces_of(arguments)?;
     let page = arguments.html.as_deref().map(Page::open).transpose()?;
     let telemetry = (!arguments.without_workers).then(TelemetrySettings::default);

@@ -82,7 +82,7 @@ impl Autoscaler {
             rows: Arc::new(connection.rows(stream.as_str())),
             gauges: Arc::new(connection.gauges(stream.as_str())),
             audit: Box::new(sink),
-            steering: Arc::new(Steering::new(Arc::new(policy.clone()), policy)),
+            steering: Arc::new(Steering::new(stream.as_str(), Arc::new(policy.clone()), policy)),
         };
         let (me, seed) = (WorkerId::new("local-autoscaler")?, fastrand::u64(..));
         let reconciler = connection.reconciler(stream.as_str(), me, seed, parts);
