@@ -1,5 +1,18 @@
 # The autoscaler as a function, if `lambda` is given.
 
+locals {
+  function_variables = merge(
+    {
+      LEASEHOLD_AUTOSCALE_MODE        = var.mode
+      LEASEHOLD_AUTOSCALE_STREAMS     = join(",", keys(var.streams))
+      LEASEHOLD_AUTOSCALE_TABLE       = local.journal_table
+      LEASEHOLD_AUTOSCALE_AUDIT_TABLE = aws_dynamodb_table.audit.name
+    },
+    trimspace(var.policy) == "" ? {} : { LEASEHOLD_AUTOSCALE_POLICY = var.policy },
+    length(var.applications) == 0 ? {} : { LEASEHOLD_AUTOSCALE_APPLICATIONS = join(",", var.applications) },
+  )
+}
+
 data "aws_iam_policy_document" "assumed_by_function" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -77,15 +90,28 @@ resource "aws_lambda_function" "autoscaler" {
   tags                           = var.tags
 
   environment {
-    variables = {
-      LEASEHOLD_AUTOSCALE_MODE        = var.mode
-      LEASEHOLD_AUTOSCALE_STREAMS     = join(",", keys(var.streams))
-      LEASEHOLD_AUTOSCALE_TABLE       = local.journal_table
-      LEASEHOLD_AUTOSCALE_AUDIT_TABLE = aws_dynamodb_table.audit.name
+    variables = local.function_variables
+  }
+
+  lifecycle {
+    # Lambda measures the variables as JSON.
+    precondition {
+      condition     = length(jsonencode(local.function_variables)) <= 4096
+      error_message = "Lambda takes 4 KB for all variables together: leave out comments of the policy and what is the default."
     }
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.log]
+}
+
+# What the policy says cannot be read here, but that there is none can be seen.
+check "function_has_the_bounds_of_the_alarms" {
+  assert {
+    condition = !local.has_function || trimspace(var.policy) != "" || alltrue([
+      for stream in values(var.streams) : stream.shards_min == 1 && stream.shards_max == 1000
+    ])
+    error_message = "The function plans by the default policy, 1 to 1000 shards, while alarms compare with other bounds: give the policy."
+  }
 }
 
 # A run that failed is made good by the next look, so an event is tried once more and then dropped.

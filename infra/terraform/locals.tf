@@ -8,6 +8,7 @@ locals {
   table_arns = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table"
 
   journal_table = coalesce(var.journal_table_name, "${var.deployment}_autoscaler")
+  reader_tables = flatten([for name in var.applications : [name, "${name}-Telemetry"]])
 
   streams = {
     for name, stream in var.streams : name => merge(stream, {

@@ -36,6 +36,11 @@ output "role_arn" {
 output "function_arn" {
   description = "The function, if one was asked for."
   value       = one(aws_lambda_function.autoscaler[*].arn)
+
+  precondition {
+    condition     = local.has_function || trimspace(var.policy) == ""
+    error_message = "policy is what the function plans by, and there is none: give a process the file by --policy."
+  }
 }
 
 output "audit_table_name" {

@@ -39,12 +39,12 @@ data "aws_iam_policy_document" "observe" {
   }
 
   dynamic "statement" {
-    for_each = length(var.reader_table_names) > 0 ? [1] : []
+    for_each = length(local.reader_tables) > 0 ? [1] : []
 
     content {
       sid       = "SeeHowFarReadersAre"
       actions   = ["dynamodb:Scan"]
-      resources = [for name in var.reader_table_names : "${local.table_arns}/${name}"]
+      resources = [for name in local.reader_tables : "${local.table_arns}/${name}"]
     }
   }
 

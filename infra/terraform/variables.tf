@@ -83,10 +83,27 @@ variable "journal_table_name" {
   }
 }
 
-variable "reader_table_names" {
-  description = "Lease and telemetry tables of the applications that read the streams: those called <application> and <application>-Telemetry. Without them the autoscaler knows their lag from CloudWatch only."
-  type        = set(string)
+variable "policy" {
+  description = "The text of a policy file, such as file(\"policy.toml\"), for the function; a process is given the file. Its bounds should be those in streams. Empty for the default policy."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "applications" {
+  description = "Names of the applications that read the streams, whose workers tell how far they are: while one is too far behind, no shards are merged; one that tells nothing is of unknown lag, and nothing is merged. Gives permission to read the tables <application> and <application>-Telemetry, and tells the function the names; a process is told by --applications. Without them the autoscaler knows the lag from CloudWatch only, and cannot see whether a closed shard is drained."
+  type        = list(string)
   default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.applications : can(regex("^[A-Za-z0-9_.-]{3,245}$", name))])
+    error_message = "Applications are named as their lease tables: by 3 to 245 letters, digits and _ . -"
+  }
+  validation {
+    condition     = length(distinct(var.applications)) == length(var.applications)
+    error_message = "Name each application once."
+  }
 }
 
 variable "telemetry_table_names" {

@@ -10,9 +10,19 @@ from emulator import ACCOUNT, REGION
 APPLYING = "applying"
 OBSERVING = "observing"
 STREAM = "orders"
+APPLICATIONS = ["orders-worker", "search"]
+POLICY = """\
+shards_min = 4
+shards_max = 64
+[[freezes]]
+days = ["fri"]
+from = "16:00"
+until = "20:00"
+"""
 STREAM_ARN = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{STREAM}"
-READER_TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker"
-TELEMETRY_TABLE_ARN = f"{READER_TABLE_ARN}-Telemetry"
+TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table"
+READER_TABLE_ARNS = [f"{TABLE_ARN}/{name}{end}" for name in APPLICATIONS for end in ["", "-Telemetry"]]
+TELEMETRY_TABLE_ARN = f"{TABLE_ARN}/orders-worker-Telemetry"
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +35,7 @@ def emulator(tmp_path_factory):
 def stacks(emulator):
     """Every template deployed twice: by a fleet that applies and wakes a function, and by one that only observes."""
     deploy(emulator, "applying", "control.yaml", Deployment=APPLYING, StreamArns=STREAM_ARN, Mode="apply",
-           ReaderTableArns=f"{READER_TABLE_ARN},{TELEMETRY_TABLE_ARN}", TelemetryTableArns=TELEMETRY_TABLE_ARN,
+           ReaderTableArns=",".join(READER_TABLE_ARNS), TelemetryTableArns=TELEMETRY_TABLE_ARN,
            OperatorsEmail="oncall@example.com")
     deploy(emulator, "observing", "control.yaml", Deployment=OBSERVING, StreamArns=STREAM_ARN)
     for deployment in [APPLYING, OBSERVING]:
@@ -36,7 +46,7 @@ def stacks(emulator):
     storage.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
     storage.put_object(Bucket="code", Key="leasehold.zip", Body=archive())
     deploy(emulator, "applying-function", "lambda.yaml", Deployment=APPLYING, Mode="apply", CodeBucket="code",
-           CodeKey="leasehold.zip", StreamNames=STREAM)
+           CodeKey="leasehold.zip", StreamNames=STREAM, Policy=POLICY, Applications=",".join(APPLICATIONS))
     return emulator
 
 

@@ -1,12 +1,14 @@
 """The stacks on an emulator: what exists has the properties that matter."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
 import template
 from conftest import (
-    APPLYING, OBSERVING, READER_TABLE_ARN, STREAM, STREAM_ARN, TELEMETRY_TABLE_ARN, alarm_parameters)
+    APPLICATIONS, APPLYING, OBSERVING, POLICY, READER_TABLE_ARNS, STREAM, STREAM_ARN, TELEMETRY_TABLE_ARN, alarm_parameters)
 from emulator import ACCOUNT, REGION
 from template import Resolved
 
@@ -174,7 +176,7 @@ def test_the_role_that_applies_may_reshard_its_streams_and_no_others(stacks):
     assert apply["Reshard"]["Resource"] == [STREAM_ARN]
     assert observe["SeeStreams"]["Resource"] == [STREAM_ARN]
     assert observe["PublishOwnMetrics"]["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Leasehold"}}
-    assert observe["SeeHowFarReadersAre"]["Resource"] == [READER_TABLE_ARN, TELEMETRY_TABLE_ARN]
+    assert observe["SeeHowFarReadersAre"]["Resource"] == READER_TABLE_ARNS
     assert observe["SeeHowFarReadersAre"]["Action"] == ["dynamodb:Scan"]
     assert observe["KeepTheAudit"]["Resource"].endswith(f":table/{APPLYING}_audit")
     assert observe["KeepTheAudit"]["Action"] == ["dynamodb:PutItem"]
@@ -219,6 +221,8 @@ def test_the_function_takes_the_queue_and_alarms(stacks):
         "LEASEHOLD_AUTOSCALE_STREAMS": STREAM,
         "LEASEHOLD_AUTOSCALE_TABLE": f"{APPLYING}_autoscaler",
         "LEASEHOLD_AUTOSCALE_AUDIT_TABLE": f"{APPLYING}_audit",
+        "LEASEHOLD_AUTOSCALE_POLICY": POLICY,
+        "LEASEHOLD_AUTOSCALE_APPLICATIONS": ",".join(APPLICATIONS),
     }
     (mapping,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     assert mapping["EventSourceArn"] == f"{QUEUE}:{APPLYING}-wake"
@@ -229,3 +233,19 @@ def test_the_function_takes_the_queue_and_alarms(stacks):
     role = configuration["Role"]
     found = outputs(stacks, "applying")
     assert role_policies(stacks, role) == {found["ObservePolicyArn"], found["ApplyPolicyArn"]}
+
+
+def test_the_program_takes_the_variables_of_the_function(stacks):
+    """It reads all of them before it notices that Lambda did not start it."""
+    configuration = stacks.client("lambda").get_function_configuration(FunctionName=f"{APPLYING}-autoscaler")
+    variables = configuration["Environment"]["Variables"]
+    assert told_outside_lambda(variables) == "AWS_LAMBDA_RUNTIME_API is not set: this command runs as a Lambda function only"
+    refused = told_outside_lambda({**variables, "LEASEHOLD_AUTOSCALE_POLICY": f"{POLICY}unknown = 1"})
+    assert refused.startswith("LEASEHOLD_AUTOSCALE_POLICY: "), refused
+
+
+def told_outside_lambda(variables):
+    command = [os.environ["LEASEHOLD_PROGRAM"], "autoscale", "lambda"]
+    result = subprocess.run(command, env={"AWS_REGION": REGION, **variables}, capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    return result.stderr.strip().removeprefix("leasehold: ")

@@ -1,6 +1,8 @@
 """What can be said of the templates without deploying them."""
 
+import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -84,3 +86,22 @@ def test_the_function_runs_once_at_a_time():
     """The emulator's CloudFormation passes over the reservation; Terraform's is asked of the emulator."""
     function = template.load("lambda.yaml")["Resources"]["Function"]["Properties"]
     assert function["ReservedConcurrentExecutions"] == 1
+
+
+def test_the_function_is_given_all_that_the_program_reads():
+    command = [os.environ["LEASEHOLD_PROGRAM"], "autoscale", "lambda", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert set(function_variables(Policy="shards_min = 4", Applications=["orders-worker"])) == set(
+        re.findall(r"LEASEHOLD_AUTOSCALE_[A-Z_]+", told))
+
+
+def test_what_is_empty_is_not_given_to_the_function():
+    given = set(function_variables(Policy="shards_min = 4", Applications=["orders-worker"]))
+    assert given - set(function_variables(Applications=[""])) == {
+        "LEASEHOLD_AUTOSCALE_POLICY", "LEASEHOLD_AUTOSCALE_APPLICATIONS"}
+
+
+def function_variables(**parameters):
+    (function,) = Resolved("lambda.yaml", {"Role.Arn": "role"}, StreamNames=["orders"], **parameters).resources(
+        "AWS::Lambda::Function").values()
+    return function["Environment"]["Variables"]

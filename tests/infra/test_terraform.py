@@ -11,7 +11,7 @@ import pytest
 
 import emulator as emulators
 import template
-from conftest import STREAM, alarm_parameters, archive
+from conftest import APPLICATIONS, POLICY, READER_TABLE_ARNS, STREAM, alarm_parameters, archive
 from emulator import ACCOUNT, REGION
 from template import Resolved
 
@@ -53,7 +53,8 @@ module "leasehold" {
   deployment            = "applying"
   mode                  = "apply"
   streams               = { orders = { shards_min = 4, shards_max = 64, consumers = ["fraud"] } }
-  reader_table_names    = ["orders-worker"]
+  policy                = file("policy.toml")
+  applications          = ["orders-worker", "search"]
   telemetry_table_names = ["orders-worker-Telemetry"]
   operators_emails      = ["oncall@example.com"]
   lambda                = { archive = "leasehold.zip" }
@@ -96,6 +97,7 @@ def applied(tmp_path_factory):
     shutil.copytree(MODULE, folder / "module", ignore=shutil.ignore_patterns(".terraform*"))
     (folder / "main.tf").write_text(ROOT)
     (folder / "leasehold.zip").write_bytes(archive())
+    (folder / "policy.toml").write_text(POLICY)
     init(folder)
     with emulators.running(tmp_path_factory.mktemp("ministack-of-terraform")) as emulator:
         endpoint = f"endpoint={emulator.endpoint}"
@@ -181,7 +183,7 @@ def test_policies_are_those_of_cloudformation(applied):
     resolved = Resolved(
         "control.yaml", known, Deployment=DEPLOYMENT, Mode="apply",
         StreamArns=[f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{STREAM}"],
-        ReaderTableArns=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker"],
+        ReaderTableArns=READER_TABLE_ARNS,
         TelemetryTableArns=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders-worker-Telemetry"])
     policies = resolved.resources("AWS::IAM::ManagedPolicy")
     pairs = {
@@ -205,6 +207,21 @@ def test_the_function_runs_once_at_a_time_and_its_timer_asks_for_looks(applied):
     assert mapping["EventSourceArn"].endswith(f":{DEPLOYMENT}-wake")
     (target,) = emulator.client("events").list_targets_by_rule(Rule=f"{DEPLOYMENT}-look-{STREAM}")["Targets"]
     assert json.loads(target["Input"]) == {"stream": STREAM}
+
+
+def test_the_function_is_given_what_cloudformation_gives_it(applied):
+    planned, _, emulator, _ = applied
+    known = {"Role.Arn": ""}
+    (function,) = Resolved(
+        "lambda.yaml", known, Deployment=DEPLOYMENT, Mode="apply", StreamNames=[STREAM], Policy=POLICY,
+        Applications=APPLICATIONS).resources("AWS::Lambda::Function").values()
+    tables = {f"{DEPLOYMENT}-journal-table": f"{DEPLOYMENT}_autoscaler", f"{DEPLOYMENT}-audit-table": f"{DEPLOYMENT}_audit"}
+    wanted = {name: tables.get(value, value) for name, value in function["Environment"]["Variables"].items()}
+    (environment,) = planned["aws_lambda_function.autoscaler[0]"]["environment"]
+    assert environment["variables"] == wanted
+    name = f"{DEPLOYMENT}-autoscaler"
+    configuration = emulator.client("lambda").get_function_configuration(FunctionName=name)
+    assert configuration["Environment"]["Variables"] == wanted
 
 
 def test_the_audit_forgets(applied):

@@ -164,8 +164,8 @@ fn statement(permission: &Permission) -> String {
             (None, "[for name in var.telemetry_table_names : \"${local.table_arns}/${name}\"]")
         }
         Resource::ReaderTables => (
-            Some("length(var.reader_table_names) > 0 ? [1] : []"),
-            "[for name in var.reader_table_names : \"${local.table_arns}/${name}\"]",
+            Some("length(local.reader_tables) > 0 ? [1] : []"),
+            "[for name in local.reader_tables : \"${local.table_arns}/${name}\"]",
         ),
         Resource::WakeQueue => (None, "[aws_sqs_queue.wake.arn]"),
         Resource::Key => (Some("var.kms_key_arn == null ? [] : [1]"), "[var.kms_key_arn]"),

@@ -14,7 +14,7 @@ use crate::ShardLimits;
 #[serde(default, deny_unknown_fields)]
 pub struct ReconcileSettings {
     /// Another controller takes over when the row has stood still for this long. Default 60 s. A beat is written every
-    /// third of it, about 130,000 writes or $0.16 a month for each stream; longer costs less and leaves the stream alone
+    /// third of it, about 130,000 writes or $0.08 a month for each stream; longer costs less and leaves the stream alone
     /// for longer when a controller dies.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub lease: Duration,
@@ -37,7 +37,7 @@ pub struct ReconcileSettings {
     /// Time between looks when something is near its bound. Default 60 s, the resolution of the metrics.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub look_busy: Duration,
-    /// Time between looks at a calm stream. Default 5 minutes; each look reads 5 metrics and more with shard metrics, at
+    /// Time between looks at a calm stream. Default 5 minutes; each look reads 6 metrics and more with shard metrics, at
     /// $0.01 per 1000.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub look_calm: Duration,

@@ -87,6 +87,48 @@ run "refuses_a_function_for_another_machine" {
   }
 }
 
+run "refuses_applications_that_no_table_can_be_named_by" {
+  command         = plan
+  expect_failures = [var.applications]
+  variables {
+    applications = ["orders-worker", "orders worker"]
+  }
+}
+
+run "refuses_an_application_twice" {
+  command         = plan
+  expect_failures = [var.applications]
+  variables {
+    applications = ["orders-worker", "orders-worker"]
+  }
+}
+
+run "refuses_a_policy_that_nothing_reads" {
+  command         = plan
+  expect_failures = [output.function_arn]
+  variables {
+    policy = "shards_min = 4"
+  }
+}
+
+run "refuses_more_variables_than_lambda_takes" {
+  command         = plan
+  expect_failures = [aws_lambda_function.autoscaler]
+  variables {
+    lambda = { archive = "versions.tf" }
+    policy = join("\n", concat(["shards_min = 4"], [for line in range(200) : "# why there are four"]))
+  }
+}
+
+run "warns_of_a_function_without_the_bounds_of_the_alarms" {
+  command         = plan
+  expect_failures = [check.function_has_the_bounds_of_the_alarms]
+  variables {
+    streams = { orders = { shards_min = 4, shards_max = 64 } }
+    lambda  = { archive = "versions.tf" }
+  }
+}
+
 run "observing_gives_no_permission_to_reshard" {
   command = plan
 
@@ -134,6 +176,42 @@ run "timers_are_for_functions_and_their_names_fit" {
   assert {
     condition     = length(aws_cloudwatch_event_rule.look) == 2 && aws_cloudwatch_event_rule.look["orders"].name == "leasehold-look-orders"
     error_message = "one timer for each stream"
+  }
+}
+
+run "a_function_is_told_the_policy_and_the_applications" {
+  command = plan
+  variables {
+    lambda       = { archive = "versions.tf" }
+    policy       = "shards_min = 4\nshards_max = 64\n"
+    applications = ["search", "orders-worker"]
+  }
+
+  assert {
+    condition = aws_lambda_function.autoscaler[0].environment[0].variables == tomap({
+      LEASEHOLD_AUTOSCALE_MODE         = "observe"
+      LEASEHOLD_AUTOSCALE_STREAMS      = "orders"
+      LEASEHOLD_AUTOSCALE_TABLE        = "leasehold_autoscaler"
+      LEASEHOLD_AUTOSCALE_AUDIT_TABLE  = "leasehold_audit"
+      LEASEHOLD_AUTOSCALE_POLICY       = "shards_min = 4\nshards_max = 64\n"
+      LEASEHOLD_AUTOSCALE_APPLICATIONS = "search,orders-worker"
+    })
+    error_message = "every variable that the program reads, applications in the order in which they are believed"
+  }
+}
+
+run "what_is_empty_is_not_told" {
+  command = plan
+  variables {
+    lambda = { archive = "versions.tf" }
+    policy = "\n"
+  }
+
+  assert {
+    condition = toset(keys(aws_lambda_function.autoscaler[0].environment[0].variables)) == toset([
+      "LEASEHOLD_AUTOSCALE_MODE", "LEASEHOLD_AUTOSCALE_STREAMS", "LEASEHOLD_AUTOSCALE_TABLE", "LEASEHOLD_AUTOSCALE_AUDIT_TABLE",
+    ])
+    error_message = "a variable that is empty would be one that means nothing"
   }
 }
 

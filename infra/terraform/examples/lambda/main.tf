@@ -16,6 +16,8 @@ module "leasehold" {
   role_for_service = null
   streams          = { orders = { shards_min = 4, shards_max = 64 } }
   lambda           = { archive = var.archive }
+  policy           = file("${path.module}/policy.toml")
+  applications     = ["orders-worker"]
 }
 
 output "function" {

@@ -25,9 +25,9 @@ module "leasehold" {
       doublings  = 0
     }
   }
-  reader_table_names = ["orders-worker", "clicks-worker"]
-  kms_key_arn        = aws_kms_key.wake.arn
-  tags               = { team = "streams" }
+  applications = ["orders-worker", "clicks-worker"]
+  kms_key_arn  = aws_kms_key.wake.arn
+  tags         = { team = "streams" }
 }
 
 resource "aws_kms_key" "wake" {
