@@ -21,7 +21,8 @@ pub(super) struct Demand {
     pub(super) recent_max: f64,
     /// The greatest within the shrink window; unknown if too many of its minutes are.
     pub(super) peak: Option<f64>,
-    /// The part of the offered records that was rejected in the last minute, 0 to 1.
+    /// The part of the offered records that was rejected in the last minute, 0 to 1; none if that minute began before capacity
+    /// was last added, because then it tells of the layout that was too small.
     pub(super) rejected_share: f64,
 }
 
@@ -34,12 +35,13 @@ impl Demand {
         observation: &Observation,
         capacity: f64,
         policy: &Policy,
+        grown_at: Option<EpochMillis>,
         now: EpochMillis,
     ) -> Option<Self> {
         let readers = polling_readers(observation);
         let evidence = minutes(policy.grow_evidence);
         let mut recent = Vec::with_capacity(evidence);
-        let mut rejected_share = None;
+        let mut latest = None;
         let mut peak = 0.0_f64;
         let mut known = 0;
         let mut window_start = EpochMillis(0);
@@ -53,14 +55,15 @@ impl Demand {
                 window_start = EpochMillis(minute.start.before(policy.shrink_window).0 + 1);
             }
             if recent.len() < evidence && age <= READING_AGE_MAX {
-                rejected_share.get_or_insert_with(|| rejected_share_of(minute));
+                latest.get_or_insert(minute);
                 recent.push(shards);
             }
             known += 1;
             let is_crowded = (REJECTED_SHARE_NOTICED..HIDDEN_SHARE_MAX).contains(&rejected_share_of(minute));
             peak = peak.max(if is_crowded { capacity.clamp(shards, shards * HIDDEN_MAX) } else { shards });
         }
-        let rejected_share = rejected_share?;
+        let latest = latest?;
+        let rejected_share = rejected_share_of(latest);
         let agreed = recent.iter().take(2).copied().fold(f64::INFINITY, f64::min);
         let throttled = if rejected_share > REJECTED_SHARE_NOTICED { recent[0] } else { 0.0 };
         let is_window_known = known * 10 >= minutes(policy.shrink_window) * 9;
@@ -68,7 +71,7 @@ impl Demand {
             now: median(&recent).max(agreed).max(throttled),
             recent_max: recent.iter().copied().fold(0.0, f64::max),
             peak: is_window_known.then_some(peak),
-            rejected_share,
+            rejected_share: if grown_at.is_some_and(|at| latest.start < at) { 0.0 } else { rejected_share },
         })
     }
 }
@@ -192,7 +195,7 @@ mod tests {
     fn one_wrong_reading_is_no_demand_and_two_are() {
         let mut seen = observation(4, &[1.0, 1.0, 1.0, 9.0]);
         let demand =
-            |seen: &Observation| Demand::of(seen, 4.0, &Policy::default(), seen_at(seen)).expect("known");
+            |seen: &Observation| Demand::of(seen, 4.0, &Policy::default(), None, seen_at(seen)).expect("known");
         assert!((demand(&seen).now - 1.0).abs() < 1e-9);
         assert!((demand(&seen).recent_max - 9.0).abs() < 1e-9);
         seen = observation(4, &[1.0, 1.0, 9.0, 9.0]);
@@ -204,13 +207,13 @@ mod tests {
         let policy = Policy::default();
         let seen = steady(4, 2.0);
         let now = seen_at(&seen);
-        assert_eq!(Demand::of(&seen, 4.0, &policy, now).and_then(|demand| demand.peak), Some(2.0));
-        assert_eq!(Demand::of(&seen, 4.0, &policy, now.after(Duration::from_secs(601))), None);
+        assert_eq!(Demand::of(&seen, 4.0, &policy, None, now).and_then(|demand| demand.peak), Some(2.0));
+        assert_eq!(Demand::of(&seen, 4.0, &policy, None, now.after(Duration::from_secs(601))), None);
         let mut gap = seen;
         for minute in gap.minutes.iter_mut().skip(30).take(10) {
             *minute = Minute { start: minute.start, ..Minute::default() };
         }
-        let demand = Demand::of(&gap, 4.0, &policy, now).expect("the last minutes are known");
+        let demand = Demand::of(&gap, 4.0, &policy, None, now).expect("the last minutes are known");
         assert_eq!(demand.peak, None);
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
 
     let mut candidates = scales(situation, current, share_max);
     candidates.extend(steps(situation, current, share_max));
-    candidates.retain(|candidate| candidate.is_allowed(situation, current));
+    candidates.retain(|candidate| {
+        candidate.is_allowed(situation, current) && helps(situation, current, candidate, share_max)
+    });
     let suffices = |candidate: &Candidate| {
         candidate.duration <= SOON && candidate.greatest_share * demand <= situation.policy.grow_above
     };
@@ -78,14 +80,11 @@ fn scales(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Ve
     let most = (2 * count).min(situation.policy.shards_max);
     let quarter = count.div_ceil(4);
     let targets = (quarters_min..=4).map(|quarters| (count + quarter * quarters).max(situation.shards_min()));
-    let present = situation.map.greatest_share(current);
     let mut scales = Vec::new();
     for target in targets.map(|target| target.min(most)).filter(|&target| target > count) {
         let candidate = Candidate::scale(situation, current, target);
         let suffices = candidate.greatest_share <= share_max;
-        if candidate.greatest_share < present * GAIN_MIN || count < situation.shards_min() {
-            scales.push(candidate);
-        }
+        scales.push(candidate);
         if suffices {
             break;
         }
@@ -94,11 +93,14 @@ fn scales(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Ve
 }
 
 /// Splits of the shards that are too full, and the same with cold neighbours merged, which costs no capacity: to give some
-/// up is never part of growing.
+/// up is never part of growing. Where a key keeps a shard too full, that shard is no measure for the others.
 fn steps(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Vec<Candidate> {
     let least = Boundaries::uniform(situation.shards_min());
     let cut = cut_full_shards(current, situation.map, share_max);
-    let together = without_cold(&cut, situation.map, least.count());
+    let fullest = situation.map.greatest_share(&cut);
+    let carries = situation.utilisation(&cut, situation.demand.recent_max) <= situation.policy.grow_above;
+    let together_max = if carries { fullest } else { fullest.min(share_max) };
+    let together = merged(&cut, situation.map, together_max, least.count());
     let targets = [cut, together]
         .into_iter()
         .map(|target| if target.count() < least.count() { least.clone() } else { target });
@@ -137,9 +139,15 @@ fn cut_full_shards(current: &Boundaries, map: &LoadMap, share_max: f64) -> Bound
     target
 }
 
-/// The layout without the boundaries between neighbours that together are no fuller than the fullest shard.
-fn without_cold(boundaries: &Boundaries, map: &LoadMap, count_min: u32) -> Boundaries {
-    merged(boundaries, map, map.greatest_share(boundaries), count_min)
+/// Whether `candidate` lowers the fullest shard, or what all shards together have beyond `share_max`: where a key fills a
+/// shard alone, the others can still be relieved.
+fn helps(situation: &Situation<'_>, current: &Boundaries, candidate: &Candidate, share_max: f64) -> bool {
+    let beyond = |boundaries| -> f64 {
+        situation.map.shares(boundaries).into_iter().map(|share| (share - share_max).max(0.0)).sum()
+    };
+    current.count() < situation.shards_min()
+        || candidate.greatest_share < situation.map.greatest_share(current) * GAIN_MIN
+        || beyond(&candidate.boundaries) < beyond(current) * GAIN_MIN
 }
 
 /// Adds a boundary where Kinesis allows one: each child must hold two hash keys.
@@ -163,10 +171,8 @@ fn diagnosis(situation: &Situation<'_>, current: &Boundaries, share_max: f64) ->
     if let Some(heavy) = heaviest.filter(|heavy| heavy.share > share_max) {
         return Constraint::HotKey { at: heavy.hash, shards: heavy.share * situation.demand.now };
     }
-    let utilisation = situation.utilisation(current, situation.demand.now);
-    if utilisation <= situation.policy.grow_above
-        && situation.demand.rejected_share <= super::REJECTED_SHARE_MAX
-        && situation.utilisation(current, situation.expected.soon) > situation.policy.grow_above
+    if !situation.is_overloaded(current, situation.demand.now)
+        && situation.is_overloaded(current, situation.expected.soon)
     {
         return Constraint::Expected { shards: situation.expected.soon };
     }

@@ -21,6 +21,8 @@ pub mod partition;
 mod price;
 mod shrink;
 
+use std::time::Duration;
+
 use candidate::Candidate;
 use demand::Demand;
 pub(crate) use demand::demand_of_minute;
@@ -52,7 +54,7 @@ pub(crate) fn plan_expecting(
     let even = LoadMap::even();
     let map = observation.load_map.as_ref().unwrap_or(&even);
     let capacity = 1.0 / map.greatest_share(&observation.layout.boundaries());
-    let Some(demand) = Demand::of(observation, capacity, policy, now) else {
+    let Some(demand) = Demand::of(observation, capacity, policy, ledger.grown_at(), now) else {
         return Plan::unknown(
             observation,
             "a reading of IncomingBytes or IncomingRecords of the last 10 minutes",
@@ -93,17 +95,31 @@ struct Situation<'a> {
 impl Situation<'_> {
     fn decide(&self) -> Plan {
         let current = self.observation.layout.boundaries();
-        let utilisation = self.utilisation(&current, self.demand.now.max(self.expected.soon));
         if let Some(plan) = self.go_on(&current) {
             return plan;
         }
         if current.count() < self.shards_min()
-            || utilisation > self.policy.grow_above
-            || self.demand.rejected_share > REJECTED_SHARE_MAX
+            || self.is_overloaded(&current, self.demand.now.max(self.expected.soon))
         {
             grow::choose(self, &current)
         } else {
             shrink::choose(self, &current)
+        }
+    }
+
+    fn is_overloaded(&self, current: &Boundaries, demand: f64) -> bool {
+        self.utilisation(current, demand) > self.grow_above()
+            || self.demand.rejected_share > REJECTED_SHARE_MAX
+    }
+
+    /// Where growth begins. What was taken away within the hour is added again only when it is missing, not to leave room.
+    fn grow_above(&self) -> f64 {
+        let ledger = self.ledger;
+        let shrunk_at = ledger.shrunk_at().filter(|_| ledger.shrunk_at() > ledger.grown_at());
+        if shrunk_at.is_some_and(|at| self.now < at.after(UNDONE_WITHIN)) {
+            self.policy.grow_above.max(1.0)
+        } else {
+            self.policy.grow_above
         }
     }
 
@@ -172,6 +188,8 @@ impl Situation<'_> {
     }
 }
 
+/// Growth so soon after capacity was taken away undoes it.
+const UNDONE_WITHIN: Duration = Duration::from_secs(3600);
 /// Rejections beyond one record in a hundred mean that capacity is missing, whatever the minute's mean says: bursts within
 /// seconds do not show in it.
 const REJECTED_SHARE_MAX: f64 = 0.01;

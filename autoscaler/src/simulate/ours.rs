@@ -13,16 +13,21 @@ pub struct Ours {
     learner: Learner,
     ledger: Ledger,
     decision: Option<Decision>,
+    /// Shard counts before and after what was begun, until it is done.
+    changing: Option<(u32, u32)>,
 }
 
 impl Ours {
     /// A planner without history.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { learner: Learner::new(policy), ledger: Ledger::default(), decision: None }
+        Self { learner: Learner::new(policy), ledger: Ledger::default(), decision: None, changing: None }
     }
 
     fn look(&mut self, cloud: &mut Cloud) {
+        if let Some((from, to)) = self.changing.take() {
+            self.ledger.note_change(Change { at: cloud.now(), from, to });
+        }
         let observation = cloud.observe(Learner::window_max(self.learner.policy()) + METRIC_DELAY_MAX);
         let plan = self.learner.plan(&observation, &self.ledger, cloud.now());
         self.decision = Some(plan.decision);
@@ -37,7 +42,7 @@ impl Ours {
                 self.ledger.reshaping = None;
                 self.ledger.note_call(LedgerCall { at: cloud.now(), target, origin: Origin::Own });
                 if cloud.update_shard_count(target).is_ok() {
-                    self.ledger.note_change(Change { at: cloud.now(), from: count, to: target });
+                    self.changing = Some((count, target));
                 }
             }
             Action::Reshape { target, steps } => {
@@ -48,7 +53,7 @@ impl Ours {
                     Step::Merge { at } => (cloud.merge(at), count - 1),
                 };
                 if reply.is_ok() {
-                    self.ledger.note_change(Change { at: cloud.now(), from: count, to });
+                    self.changing = Some((count, to));
                 }
             }
         }
