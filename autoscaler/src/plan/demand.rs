@@ -194,8 +194,9 @@ mod tests {
     #[test]
     fn one_wrong_reading_is_no_demand_and_two_are() {
         let mut seen = observation(4, &[1.0, 1.0, 1.0, 9.0]);
-        let demand =
-            |seen: &Observation| Demand::of(seen, 4.0, &Policy::default(), None, seen_at(seen)).expect("known");
+        let demand = |seen: &Observation| {
+            Demand::of(seen, 4.0, &Policy::default(), None, seen_at(seen)).expect("known")
+        };
         assert!((demand(&seen).now - 1.0).abs() < 1e-9);
         assert!((demand(&seen).recent_max - 9.0).abs() < 1e-9);
         seen = observation(4, &[1.0, 1.0, 9.0, 9.0]);

@@ -11,7 +11,7 @@ use kcl_core::HashKey;
 use super::candidate::Candidate;
 use super::partition::steps_between;
 use super::price::price;
-use super::shrink::merged;
+use super::shrink::{self, merged};
 use super::{Action, Constraint, Plan, Rejected, Situation};
 use crate::{Boundaries, LoadMap};
 
@@ -46,6 +46,9 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let mut priced = priced.into_iter();
     let Some((cost, chosen)) = priced.next() else {
+        if let Some(hot_key) = hot_key(situation, share_max) {
+            return beside_hot_key(situation, current, hot_key);
+        }
         let rejected = Rejected {
             action: Action::Scale { target: current.count().saturating_mul(2) },
             reason: "no admissible layout carries more than the present one".to_owned(),
@@ -61,6 +64,19 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     );
     let constraint = diagnosis(situation, current, share_max);
     situation.answer(current, Some(chosen), constraint, Some(rejected))
+}
+
+/// A key keeps its shard too full, which no layout changes: what the other shards have too much can go all the same.
+fn beside_hot_key(situation: &Situation<'_>, current: &Boundaries, hot_key: Constraint) -> Plan {
+    let plan = shrink::choose(situation, current);
+    if plan.action != Action::Nothing {
+        return plan;
+    }
+    let rejected = Rejected {
+        action: Action::Scale { target: current.count().saturating_mul(2) },
+        reason: "no split divides a key, and the other shards need none".to_owned(),
+    };
+    situation.answer(current, None, hot_key, Some(rejected))
 }
 
 /// Calls of `UpdateShardCount`: to the least count that suffices, and to twice the present one.
@@ -165,11 +181,16 @@ fn hidden_burst(situation: &Situation<'_>, current: &Boundaries) -> f64 {
     (1.0 / utilisation.max(0.25)).clamp(1.0, BURST_MAX)
 }
 
+/// The heaviest key, if it needs more than a shard at the aim.
+fn hot_key(situation: &Situation<'_>, share_max: f64) -> Option<Constraint> {
+    let heaviest = situation.map.heaviest_key().filter(|heavy| heavy.share > share_max)?;
+    Some(Constraint::HotKey { at: heaviest.hash, shards: heaviest.share * situation.demand.now })
+}
+
 /// Why capacity is needed.
 fn diagnosis(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> Constraint {
-    let heaviest = situation.map.heavy_keys().max_by(|one, other| one.share.total_cmp(&other.share));
-    if let Some(heavy) = heaviest.filter(|heavy| heavy.share > share_max) {
-        return Constraint::HotKey { at: heavy.hash, shards: heavy.share * situation.demand.now };
+    if let Some(hot_key) = hot_key(situation, share_max) {
+        return hot_key;
     }
     if !situation.is_overloaded(current, situation.demand.now)
         && situation.is_overloaded(current, situation.expected.soon)

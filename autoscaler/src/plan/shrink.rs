@@ -102,7 +102,12 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
         targets.push(fewest);
         targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
     }
-    targets.retain(|target| situation.map.greatest_share(target) <= share_max * ROUNDING);
+    let fullest_max = if situation.map.heaviest_key().is_some_and(|heavy| heavy.share > share_max) {
+        situation.map.greatest_share(current).max(share_max)
+    } else {
+        share_max
+    };
+    targets.retain(|target| situation.map.greatest_share(target) <= fullest_max * ROUNDING);
     targets
 }
 

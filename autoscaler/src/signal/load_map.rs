@@ -131,6 +131,12 @@ impl LoadMap {
         self.heavy.iter().map(|&(heavy, _)| heavy)
     }
 
+    /// The heaviest of them.
+    #[must_use]
+    pub fn heaviest_key(&self) -> Option<HeavyKey> {
+        self.heavy_keys().max_by(|one, other| one.share.total_cmp(&other.share))
+    }
+
     /// The keys between which the load is even, in no order: where segments begin, and each heavy key and the key after it.
     pub(crate) fn breakpoints(&self) -> impl Iterator<Item = HashKey> + '_ {
         let segments = self.segments.iter().map(|&(start, _)| start);

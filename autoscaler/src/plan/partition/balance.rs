@@ -12,7 +12,7 @@ use crate::{Boundaries, LoadMap};
 /// Where a single heavy key bounds that share, shards are left over: they halve what is fullest beside it.
 #[must_use]
 pub fn balanced(map: &LoadMap, count: u32) -> Boundaries {
-    let heaviest = map.heavy_keys().map(|heavy| heavy.share).fold(0.0, f64::max);
+    let heaviest = map.heaviest_key().map_or(0.0, |heavy| heavy.share);
     let fits = |share| fewest(map, share).ok().filter(|layout| layout.count() <= count);
     let (mut low, mut high) = (heaviest.max(1.0 / f64::from(count.max(1))), 1.0);
     let mut best = fits(low);

@@ -27,7 +27,7 @@ pub fn required(trace: &Trace, limits: &ShardLimits) -> Vec<u32> {
     for (place, (from, map)) in entries.iter().enumerate() {
         let until = entries.get(place + 1).map_or(trace.minutes.len(), |(next, _)| *next);
         let load = Cumulative::of(map);
-        let heaviest = map.heavy_keys().map(|key| key.share).fold(0.0, f64::max);
+        let heaviest = map.heaviest_key().map_or(0.0, |key| key.share);
         let minutes = trace.minutes.get(*from..until.min(trace.minutes.len())).unwrap_or_default();
         required.extend(minutes.iter().map(|minute| {
             let share_max = (1.0 / minute.peak_shards(limits)).max(heaviest);
