@@ -18,6 +18,15 @@ use crate::{Boundaries, LoadMap};
 /// The cheapest way to carry the demand.
 pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     let demand = situation.demand.recent_max.max(situation.demand.now);
+    if situation.utilisation(current, demand.max(situation.expected.soon)) * BURST_MAX <= situation.policy.aim
+        && current.count() >= situation.shards_min()
+    {
+        let rejected = Rejected {
+            action: Action::Scale { target: current.count().saturating_mul(2) },
+            reason: "bursts of twice a minute's mean fit at the aim already; the workers' telemetry would name a key".to_owned(),
+        };
+        return situation.answer(current, None, Constraint::Rejections, Some(rejected));
+    }
     let burst = if situation.demand.rejected_share > super::REJECTED_SHARE_MAX {
         hidden_burst(situation, current)
     } else {

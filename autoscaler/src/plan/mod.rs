@@ -98,9 +98,8 @@ impl Situation<'_> {
         if let Some(plan) = self.go_on(&current) {
             return plan;
         }
-        if current.count() < self.shards_min()
-            || self.is_overloaded(&current, self.demand.now.max(self.expected.soon))
-        {
+        let demand = self.demand.now.max(self.expected.soon);
+        if current.count() < self.shards_min() || self.is_overloaded(&current, demand) {
             grow::choose(self, &current)
         } else {
             shrink::choose(self, &current)

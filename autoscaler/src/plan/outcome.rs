@@ -136,6 +136,9 @@ pub enum Constraint {
         /// Its load in shards.
         shards: f64,
     },
+    /// Records are rejected although no shard is nearly full by its minutes: a key, or bursts within a second. More shards
+    /// would not help.
+    Rejections,
     /// Capacity is left over.
     Surplus,
     /// Utilisation lies between the bounds.
@@ -185,6 +188,9 @@ impl fmt::Display for Constraint {
             Self::HotKey { at, shards } => write!(
                 formatter,
                 "the key at {at} alone carries {shards:.2} shards: no split helps, its producer must spread it"
+            ),
+            Self::Rejections => formatter.write_str(
+                "records are rejected although no shard is nearly full: one key, or bursts of a second",
             ),
             Self::Surplus => formatter.write_str("capacity is left over"),
             Self::Requested => formatter.write_str("an operator asked for it"),

@@ -140,6 +140,7 @@ fn constraint_name(constraint: &Constraint) -> &'static str {
         Constraint::Expected { .. } => "expected",
         Constraint::HotShard { .. } => "hot shard",
         Constraint::HotKey { .. } => "hot key",
+        Constraint::Rejections => "rejections",
         Constraint::Surplus => "surplus",
         Constraint::InBounds => "in bounds",
         Constraint::Requested => "requested",
