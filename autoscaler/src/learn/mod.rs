@@ -4,6 +4,7 @@
 //!   minutes seen ─▶ History ─┬─▶ Rehearsal 1 … n    each one setting of the knobs, scaled on paper, and its cost
 //!                            │        └─▶ the cheapest ─▶ aim, bounds and windows of the policy from now on
 //!                            └─▶ what the same hour of an earlier day asked for ─▶ adds capacity, never takes any away
+//!   rejections at a low mean ─▶ Unevenness ─▶ how full the fullest shard is, where no load map tells
 //! ```
 //!
 //! A steady stream needs little room above its demand, a gusty one much; a stream of jobs on the clock is met before they
@@ -14,14 +15,16 @@
 
 mod history;
 mod rehearsal;
+mod unevenness;
 
 use std::time::Duration;
 
 use history::History;
 use rehearsal::{Knobs, PAUSE, Rehearsal, Season};
 use tracing::info;
+use unevenness::Unevenness;
 
-use crate::plan::{Expected, demand_of_minute, plan_expecting};
+use crate::plan::{Learnt, demand_of_minute, plan_knowing, rejecting_utilisation};
 use crate::{EpochMillis, Ledger, Observation, Plan, Policy};
 
 /// The planner of one stream, with what it has learnt of it.
@@ -33,6 +36,7 @@ pub struct Learner {
     history: History,
     rehearsals: Vec<Rehearsal>,
     chosen: Option<usize>,
+    unevenness: Unevenness,
 }
 
 impl Learner {
@@ -48,7 +52,13 @@ impl Learner {
                 }
             }
         }
-        Self { policy, history: History::default(), rehearsals, chosen: None }
+        Self {
+            policy,
+            history: History::default(),
+            rehearsals,
+            chosen: None,
+            unevenness: Unevenness::default(),
+        }
     }
 
     /// The policy, before anything is learnt.
@@ -75,23 +85,28 @@ impl Learner {
 
     /// The plan for what is seen, by what was learnt and by what `observation` adds to it.
     pub fn plan(&mut self, observation: &Observation, ledger: &Ledger, now: EpochMillis) -> Plan {
+        if !self.policy.learns {
+            return plan_knowing(observation, ledger, &self.policy, Learnt::default(), now);
+        }
+        if let Some(utilisation) = rejecting_utilisation(observation, ledger, &self.policy) {
+            self.unevenness.note(utilisation);
+        }
         self.learn(observation, now);
+        let learnt = Learnt { unevenness: self.unevenness.factor(), ..Learnt::default() };
         let Some(knobs) = self.chosen.map(|chosen| self.rehearsals[chosen].knobs) else {
-            return plan_expecting(observation, ledger, &self.policy, Expected::default(), now);
+            return plan_knowing(observation, ledger, &self.policy, learnt, now);
         };
         let minute = now.0 / MINUTE_MILLIS;
-        let expected = Expected {
-            soon: knobs.expected_soon(&self.history, minute),
-            later: knobs.expected_later(&self.history, minute),
+        let learnt = Learnt {
+            expected_soon: knobs.expected_soon(&self.history, minute),
+            expected_later: knobs.expected_later(&self.history, minute),
+            ..learnt
         };
-        plan_expecting(observation, ledger, &self.policy_by(knobs), expected, now)
+        plan_knowing(observation, ledger, &self.policy_by(knobs), learnt, now)
     }
 
     /// Takes in the minutes that are new and settled.
     fn learn(&mut self, observation: &Observation, now: EpochMillis) {
-        if !self.policy.learns {
-            return;
-        }
         let settled = now.before(SETTLED);
         for minute in observation.minutes.iter().filter(|minute| minute.start <= settled) {
             let at = minute.start.0 / MINUTE_MILLIS;
@@ -99,6 +114,9 @@ impl Learner {
                 continue;
             }
             let Some(demand) = demand_of_minute(observation, minute, &self.policy) else { continue };
+            self.unevenness.fade();
+            let demand =
+                if observation.load_map.is_none() { demand * self.unevenness.factor() } else { demand };
             self.history.push(at, demand);
             for rehearsal in &mut self.rehearsals {
                 rehearsal.pass(at, demand, &self.history);
@@ -199,6 +217,21 @@ mod tests {
             matches!(plan_at(595).decision.constraint, Constraint::Expected { shards } if shards == 16.0)
         );
         assert_eq!(plan_at(500).decision.constraint, Constraint::InBounds);
+    }
+
+    #[test]
+    fn a_shard_that_rejected_at_a_low_mean_is_remembered() {
+        let mut learner = Learner::new(Policy::default());
+        let mut seen = observation(8, &[4.0]);
+        let latest = seen.minutes.last_mut().expect("there are minutes");
+        latest.rejected_records = latest.records.map(|records| records * 0.15);
+        let now = seen_at(&seen);
+        learner.plan(&seen, &Ledger::default(), now);
+        seen.minutes.last_mut().expect("there are minutes").rejected_records = None;
+        let plan = learner.plan(&seen, &Ledger::default(), now);
+        let (demand, utilisation) = (plan.decision.demand_shards, plan.decision.utilisation);
+        assert!(demand.is_some_and(|demand| (7.5..7.7).contains(&demand)), "4 of 4.2 × 8: {demand:?}");
+        assert!(utilisation.is_some_and(|(before, after)| before > 0.9 && after < 0.7), "{utilisation:?}");
     }
 
     #[test]

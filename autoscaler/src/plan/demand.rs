@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::{EpochMillis, Minute, Observation, Policy, ShardLimits, ShardMinute};
+use crate::{EpochMillis, Ledger, LoadMap, Minute, Observation, Policy, ShardLimits, ShardMinute};
 
 /// The demand on a stream, in shards of the limits' size.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,12 +74,40 @@ impl Demand {
             rejected_share: if grown_at.is_some_and(|at| latest.start < at) { 0.0 } else { rejected_share },
         })
     }
+
+    /// The same where the fullest shard carries `unevenness` times the mean.
+    pub(super) fn times(self, unevenness: f64) -> Self {
+        Self {
+            now: self.now * unevenness,
+            recent_max: self.recent_max * unevenness,
+            peak: self.peak.map(|peak| peak * unevenness),
+            ..self
+        }
+    }
 }
 
 /// What one settled minute asked for, in shards: with what was rejected, and with what its busiest second shows.
 pub(crate) fn demand_of_minute(observation: &Observation, minute: &Minute, policy: &Policy) -> Option<f64> {
     let shards = shards_of(minute, polling_readers(observation), &policy.limits)?;
     Some(shards * busiest_second(observation, minute.start))
+}
+
+/// The mean utilisation of the shards in the latest minute, if records were rejected in it and the layout has not changed since
+/// it began. Nothing is said where a load map tells more.
+pub(crate) fn rejecting_utilisation(
+    observation: &Observation,
+    ledger: &Ledger,
+    policy: &Policy,
+) -> Option<f64> {
+    if observation.load_map.is_some() {
+        return None;
+    }
+    let of = |minute| Some((minute, shards_of(minute, polling_readers(observation), &policy.limits)?));
+    let (minute, shards) = observation.minutes.iter().rev().find_map(of)?;
+    let changed_at = ledger.grown_at().max(ledger.shrunk_at());
+    let tells = rejected_share_of(minute) > super::REJECTED_SHARE_MAX
+        && changed_at.is_none_or(|changed_at| changed_at <= minute.start);
+    tells.then(|| shards * LoadMap::even().greatest_share(&observation.layout.boundaries()))
 }
 
 /// How much more than its mean the busiest second of a minute asked for, the middle one of all shards that workers report: 1

@@ -18,12 +18,11 @@ use crate::{Boundaries, LoadMap};
 /// The cheapest way to carry the demand.
 pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     let demand = situation.demand.recent_max.max(situation.demand.now);
-    if situation.utilisation(current, demand.max(situation.expected.soon)) * BURST_MAX <= situation.policy.aim
-        && current.count() >= situation.shards_min()
-    {
+    if is_unexplained(situation, current, demand) {
         let rejected = Rejected {
             action: Action::Scale { target: current.count().saturating_mul(2) },
-            reason: "bursts of twice a minute's mean fit at the aim already; the workers' telemetry would name a key".to_owned(),
+            reason: "even bursts and uneven shards fit at the aim; workers' telemetry would name a key"
+                .to_owned(),
         };
         return situation.answer(current, None, Constraint::Rejections, Some(rejected));
     }
@@ -32,7 +31,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     } else {
         1.0
     };
-    let demand = (demand * burst).max(situation.expected.soon);
+    let demand = (demand * burst).max(situation.learnt.expected_soon);
     let share_max = situation.policy.aim / demand.max(f64::MIN_POSITIVE);
     let capacity = 1.0 / situation.map.greatest_share(current);
 
@@ -73,6 +72,14 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     );
     let constraint = diagnosis(situation, current, share_max);
     situation.answer(current, Some(chosen), constraint, Some(rejected))
+}
+
+/// Whether records are rejected although the stream's mean leaves room for all that more shards can mend.
+fn is_unexplained(situation: &Situation<'_>, current: &Boundaries, demand: f64) -> bool {
+    let unevenness = if situation.observation.load_map.is_none() { situation.learnt.unevenness } else { 1.0 };
+    let most = demand * BURST_MAX.max(unevenness) / unevenness;
+    current.count() >= situation.shards_min()
+        && situation.utilisation(current, most.max(situation.learnt.expected_soon)) <= situation.policy.aim
 }
 
 /// A key keeps its shard too full, which no layout changes: what the other shards have too much can go all the same.
@@ -202,9 +209,9 @@ fn diagnosis(situation: &Situation<'_>, current: &Boundaries, share_max: f64) ->
         return hot_key;
     }
     if !situation.is_overloaded(current, situation.demand.now)
-        && situation.is_overloaded(current, situation.expected.soon)
+        && situation.is_overloaded(current, situation.learnt.expected_soon)
     {
-        return Constraint::Expected { shards: situation.expected.soon };
+        return Constraint::Expected { shards: situation.learnt.expected_soon };
     }
     let shares = situation.map.shares(current);
     let mean = 1.0 / f64::from(current.count());

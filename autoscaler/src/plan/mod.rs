@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use candidate::Candidate;
 use demand::Demand;
-pub(crate) use demand::demand_of_minute;
+pub(crate) use demand::{demand_of_minute, rejecting_utilisation};
 pub use ledger::{Change, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};
 use partition::steps_between;
@@ -40,15 +40,15 @@ use crate::{ApplicationLag, Boundaries, EpochMillis, LoadMap, Observation, Polic
 /// or a bound forbids it; the decision then names what bound it and what would have been done otherwise.
 #[must_use]
 pub fn plan(observation: &Observation, ledger: &Ledger, policy: &Policy, now: EpochMillis) -> Plan {
-    plan_expecting(observation, ledger, policy, Expected::default(), now)
+    plan_knowing(observation, ledger, policy, Learnt::default(), now)
 }
 
-/// The same where something is known of what comes.
-pub(crate) fn plan_expecting(
+/// The same where something is known of the stream beyond what is seen now.
+pub(crate) fn plan_knowing(
     observation: &Observation,
     ledger: &Ledger,
     policy: &Policy,
-    expected: Expected,
+    learnt: Learnt,
     now: EpochMillis,
 ) -> Plan {
     let even = LoadMap::even();
@@ -60,7 +60,8 @@ pub(crate) fn plan_expecting(
             "a reading of IncomingBytes or IncomingRecords of the last 10 minutes",
         );
     };
-    let situation = Situation { observation, ledger, policy, now, demand, expected, map };
+    let demand = if observation.load_map.is_none() { demand.times(learnt.unevenness) } else { demand };
+    let situation = Situation { observation, ledger, policy, now, demand, learnt, map };
     let mut plan = situation.decide();
     if policy.is_paused {
         plan = plan.withheld(Constraint::Withheld { by: "is_paused" });
@@ -72,13 +73,22 @@ pub(crate) fn plan_expecting(
     }
 }
 
-/// What earlier days asked for at the same hour, in shards: it may add capacity and keep it, never take it away.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Expected {
-    /// The greatest demand until new capacity has been there for a while.
-    pub(crate) soon: f64,
+/// What the stream's days taught: it may add capacity and keep it, never take it away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Learnt {
+    /// What an earlier day asked for at the same hour, in shards: the greatest demand until new capacity has been there for
+    /// a while.
+    pub(crate) expected_soon: f64,
     /// The greatest demand for which capacity must be kept.
-    pub(crate) later: f64,
+    pub(crate) expected_later: f64,
+    /// How many times the mean the fullest shard carries where no load map tells.
+    pub(crate) unevenness: f64,
+}
+
+impl Default for Learnt {
+    fn default() -> Self {
+        Self { expected_soon: 0.0, expected_later: 0.0, unevenness: 1.0 }
+    }
 }
 
 /// Everything that a decision looks at.
@@ -88,7 +98,7 @@ struct Situation<'a> {
     policy: &'a Policy,
     now: EpochMillis,
     demand: Demand,
-    expected: Expected,
+    learnt: Learnt,
     map: &'a LoadMap,
 }
 
@@ -98,7 +108,7 @@ impl Situation<'_> {
         if let Some(plan) = self.go_on(&current) {
             return plan;
         }
-        let demand = self.demand.now.max(self.expected.soon);
+        let demand = self.demand.now.max(self.learnt.expected_soon);
         if current.count() < self.shards_min() || self.is_overloaded(&current, demand) {
             grow::choose(self, &current)
         } else {
@@ -125,7 +135,7 @@ impl Situation<'_> {
     /// Goes on with a layout that is being reached step by step, as long as it still carries the demand.
     fn go_on(&self, current: &Boundaries) -> Option<Plan> {
         let target = self.ledger.reshaping.as_ref().filter(|&target| target != current)?;
-        let carries = self.utilisation(target, self.demand.recent_max.max(self.expected.soon))
+        let carries = self.utilisation(target, self.demand.recent_max.max(self.learnt.expected_soon))
             <= self.policy.grow_above;
         let merges = !current.without(target).is_empty();
         if !carries || (merges && (self.lag().is_some() || self.policy.is_frozen_at(self.now))) {

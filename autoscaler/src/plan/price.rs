@@ -18,18 +18,26 @@ pub(super) fn price(situation: &Situation<'_>, candidate: &Candidate, demand: f6
     let consumers = 1.0 + f64::from(situation.observation.fan_out_consumers);
     let kept = f64::from(candidate.boundaries.count()) * hours(HORIZON) * consumers;
     let created = f64::from(candidate.created) * SHARD_CREATED;
-    let crowded = crowded_shard_hours(situation, candidate, demand, capacity);
+    let after = (candidate.boundaries.count(), 1.0 / candidate.greatest_share);
+    let crowded = crowded_shard_hours(situation, candidate.duration, after, demand, capacity);
     kept + meanwhile(situation, candidate)
         + crowded * CROWDED
         + created
         + call_price(situation, candidate, demand)
 }
 
-/// The price of leaving the shards as they are instead, for the same time: what goes step by step would all stay.
-pub(super) fn price_of_staying(situation: &Situation<'_>, candidate: &Candidate) -> f64 {
+/// The price of leaving the shards as they are instead, for the same time: what goes step by step would all stay, and who is
+/// crowded would stay so.
+pub(super) fn price_of_staying(
+    situation: &Situation<'_>,
+    candidate: &Candidate,
+    demand: f64,
+    capacity: f64,
+) -> f64 {
     let consumers = 1.0 + f64::from(situation.observation.fan_out_consumers);
     let count = situation.observation.layout.count();
-    f64::from(count) * hours(HORIZON) * consumers + meanwhile(situation, candidate)
+    let crowded = crowded_shard_hours(situation, candidate.duration, (count, capacity), demand, capacity);
+    f64::from(count) * hours(HORIZON) * consumers + meanwhile(situation, candidate) + crowded * CROWDED
 }
 
 /// What is still paid on the way for shards that go, half of them on the whole.
@@ -39,16 +47,21 @@ fn meanwhile(situation: &Situation<'_>, candidate: &Candidate) -> f64 {
     f64::from(surplus) / 2.0 * hours(candidate.duration) * consumers
 }
 
-/// Shard-hours asked for beyond what layouts carry at the aim, until the demand is met: while the candidate is on its
-/// way, and then while the stream doubles again and again.
-fn crowded_shard_hours(situation: &Situation<'_>, candidate: &Candidate, demand: f64, capacity: f64) -> f64 {
+/// Shard-hours asked for beyond what layouts carry at the aim, until the demand is met: for `until_then`, and then while the
+/// stream of `count` shards and the capacity that they have by then doubles again and again.
+fn crowded_shard_hours(
+    situation: &Situation<'_>,
+    until_then: Duration,
+    (mut count, mut capacity_then): (u32, f64),
+    demand: f64,
+    capacity: f64,
+) -> f64 {
     let missing = |capacity: f64| (demand - capacity * situation.policy.aim).max(0.0);
-    let mut crowded = missing(capacity) * hours(candidate.duration);
-    let (mut count, mut capacity) = (candidate.boundaries.count(), 1.0 / candidate.greatest_share);
+    let mut crowded = missing(capacity) * hours(until_then);
     for _ in 0..DOUBLINGS_MAX {
         count = count.saturating_mul(2);
-        crowded += missing(capacity) * hours(scale_duration(count, true));
-        capacity *= 2.0;
+        crowded += missing(capacity_then) * hours(scale_duration(count, true));
+        capacity_then *= 2.0;
     }
     crowded
 }

@@ -14,8 +14,10 @@ use crate::{Boundaries, LoadMap};
 
 /// The cheapest layout that carries the window's peak, if it is worth the way.
 pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
-    let Some(peak) =
-        situation.demand.peak.map(|peak| peak.max(situation.demand.recent_max).max(situation.expected.later))
+    let Some(peak) = situation
+        .demand
+        .peak
+        .map(|peak| peak.max(situation.demand.recent_max).max(situation.learnt.expected_later))
     else {
         let rejected = Rejected {
             action: Action::Scale { target: current.count().div_ceil(2) },
@@ -45,7 +47,7 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
         .chain(scale(situation, current, share_max))
         .filter(|candidate| candidate.is_allowed(situation, current))
         .map(|candidate| (price(situation, &candidate, peak, capacity), candidate))
-        .filter(|(price, candidate)| *price < price_of_staying(situation, candidate))
+        .filter(|(price, candidate)| *price < price_of_staying(situation, candidate, peak, capacity))
         .min_by(|(one, _), (other, _)| one.total_cmp(other));
     let Some((_, candidate)) = best else {
         let rejected = Rejected {

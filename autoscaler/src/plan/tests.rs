@@ -158,8 +158,8 @@ fn a_surplus_of_hundreds_is_given_back_by_a_call_while_calls_are_plenty() {
 fn what_is_expected_adds_capacity_and_keeps_it() {
     let seen = steady(8, 2.0);
     let expecting = |soon, later| {
-        let expected = Expected { soon, later };
-        plan_expecting(&seen, &Ledger::default(), &Policy::default(), expected, seen_at(&seen))
+        let learnt = Learnt { expected_soon: soon, expected_later: later, ..Learnt::default() };
+        plan_knowing(&seen, &Ledger::default(), &Policy::default(), learnt, seen_at(&seen))
     };
     assert_eq!(expecting(0.0, 0.0).decision.constraint, Constraint::Surplus);
     assert_eq!(expecting(0.0, 5.0).decision.constraint, Constraint::InBounds);
@@ -231,6 +231,113 @@ fn a_key_that_is_too_heavy_alone_is_named() {
     assert_eq!(plan.decision.constraint, Constraint::HotKey { at: hot, shards: 1.5 });
     let Action::Reshape { target, .. } = plan.action else { panic!("{:?}", plan.action) };
     assert!(target.contains(hot) && target.contains(HashKey(hot.0 + 2)), "{target:?}");
+}
+
+/// Makes each of the last `minutes` minutes reject this part of the offered records.
+fn rejecting(mut seen: Observation, minutes: usize, share: f64) -> Observation {
+    for minute in seen.minutes.iter_mut().rev().take(minutes) {
+        minute.rejected_records = minute.records.map(|records| 3.0 * records * share / (1.0 - share));
+    }
+    seen
+}
+
+#[test]
+fn beside_a_hot_key_the_others_are_merged_and_the_key_is_named() {
+    let hot = HashKey(1 << 127);
+    let map = LoadMap::new([(HashKey(0), 1.0)], [(hot, 1.5)]);
+    let isolated = |count: u32| {
+        let mut boundaries = Boundaries::uniform(count);
+        boundaries.split(HashKey(hot.0 + 2));
+        boundaries
+    };
+    let on = |boundaries: &Boundaries| {
+        let mut seen = rejecting(steady(4, 2.5), 3, 0.2);
+        seen.layout = layout(boundaries);
+        seen.load_map = Some(map.clone());
+        seen
+    };
+    let plan = planned(&on(&isolated(16)));
+    assert_eq!(plan.decision.constraint, Constraint::Surplus);
+    let Action::Reshape { target, steps } = plan.action else { panic!("{:?}", plan.action) };
+    assert!(steps.iter().all(|step| matches!(step, Step::Merge { .. })), "{steps:?}");
+    assert!(target.contains(hot) && target.contains(HashKey(hot.0 + 2)) && target.count() < 10, "{target:?}");
+
+    let plan = planned(&on(&target));
+    assert!(matches!(plan.decision.constraint, Constraint::HotKey { .. }), "{:?}", plan.decision);
+    assert_eq!(plan.action, Action::Nothing);
+}
+
+#[test]
+fn growth_beside_a_hot_key_comes_to_an_end() {
+    let hot = HashKey(5 << 125);
+    let mut seen = rejecting(steady(8, 9.0), 3, 0.05);
+    seen.load_map = Some(LoadMap::new(
+        (0..64).map(|index| (HashKey(index << 122), 1.0 + (index % 7) as f64)),
+        [(hot, 40.0)],
+    ));
+    let (mut ledger, mut touched) = (used_up(&seen, 9), std::collections::BTreeSet::new());
+    loop {
+        let Action::Reshape { target, steps } = planned_by(&seen, &ledger, &Policy::default()).action else {
+            break;
+        };
+        let mut boundaries = seen.layout.boundaries();
+        steps[0].apply(&mut boundaries);
+        let (Step::Split { at } | Step::Merge { at }) = steps[0];
+        assert!(touched.insert(at), "the boundary at {at} is changed twice: {touched:?}");
+        ledger.note_change(Change { at: seen_at(&seen), from: seen.layout.count(), to: boundaries.count() });
+        ledger.reshaping = Some(target);
+        seen.layout = layout(&boundaries);
+    }
+    assert!(seen.layout.count() > 12, "{}", seen.layout.count());
+}
+
+#[test]
+fn what_was_taken_away_within_the_hour_is_added_again_only_when_it_is_missing() {
+    let planned_after = |minutes: u64, demand: f64| {
+        let seen = observation(8, &[4.0, demand, demand]);
+        let mut ledger = Ledger::default();
+        let at = seen_at(&seen).before(Duration::from_secs(minutes * 60));
+        ledger.note_change(Change { at, from: 12, to: 8 });
+        planned_by(&seen, &ledger, &Policy::default()).action
+    };
+    assert_eq!(planned_after(59, 7.9), Action::Nothing);
+    assert!(matches!(planned_after(61, 7.9), Action::Scale { .. }));
+    assert!(matches!(planned_after(10, 8.1), Action::Scale { .. }));
+}
+
+#[test]
+fn rejections_from_before_the_growth_are_no_reason_to_grow_again() {
+    let seen = rejecting(observation(16, &[4.0, 9.0, 9.0]), 1, 0.1);
+    let planned_grown = |seconds_ago: u64| {
+        let mut ledger = Ledger::default();
+        let at = seen_at(&seen).before(Duration::from_secs(seconds_ago));
+        ledger.note_change(Change { at, from: 8, to: 16 });
+        planned_by(&seen, &ledger, &Policy::default()).action
+    };
+    assert_eq!(planned_grown(60), Action::Nothing);
+    assert!(matches!(planned_grown(180), Action::Scale { .. }));
+}
+
+#[test]
+fn rejections_that_more_shards_do_not_mend_are_named() {
+    let plan = planned(&rejecting(steady(8, 2.0), 5, 0.05));
+    assert_eq!((plan.action, plan.decision.constraint), (Action::Nothing, Constraint::Rejections));
+    let plan = planned(&rejecting(steady(8, 4.0), 5, 0.05));
+    assert!(matches!(plan.action, Action::Scale { .. }), "a burst within the minute: {plan:?}");
+}
+
+#[test]
+fn without_a_load_map_the_fullest_shard_is_as_full_as_was_learnt() {
+    let seen = steady(8, 4.0);
+    let planned_uneven = |seen: &Observation, unevenness| {
+        let learnt = Learnt { unevenness, ..Learnt::default() };
+        plan_knowing(seen, &Ledger::default(), &Policy::default(), learnt, seen_at(seen)).action
+    };
+    assert_eq!(planned_uneven(&seen, 1.5), Action::Nothing);
+    assert!(matches!(planned_uneven(&seen, 2.0), Action::Scale { .. }));
+    let mut mapped = seen;
+    mapped.load_map = Some(LoadMap::even());
+    assert_eq!(planned_uneven(&mapped, 2.0), Action::Nothing, "a map tells more");
 }
 
 #[test]
