@@ -276,10 +276,7 @@ fn growth_beside_a_hot_key_comes_to_an_end() {
         [(hot, 40.0)],
     ));
     let (mut ledger, mut touched) = (used_up(&seen, 9), std::collections::BTreeSet::new());
-    loop {
-        let Action::Reshape { target, steps } = planned_by(&seen, &ledger, &Policy::default()).action else {
-            break;
-        };
+    while let Action::Reshape { target, steps } = planned_by(&seen, &ledger, &Policy::default()).action {
         let mut boundaries = seen.layout.boundaries();
         steps[0].apply(&mut boundaries);
         let (Step::Split { at } | Step::Merge { at }) = steps[0];

@@ -8,7 +8,7 @@ use kcl::{Clock, LeaseStore, SystemClock, TelemetryStore};
 use kcl_core::WorkerId;
 
 use super::steering::window_of;
-use super::{Governor, Steered, Steering};
+use super::{Governor, Steered, Steering, StreamMemory};
 use crate::aws::{AwsObserver, CloudWatchGauges, DynamoDbRows, KinesisControl, PauseSwitch};
 use crate::reconcile::{
     AuditSink, Gauges, Journal, Planner, PortError, Ports, ReconcileSettings, Reconciler, RowStore,
@@ -42,6 +42,8 @@ pub struct StreamParts {
     pub audit: Box<dyn AuditSink>,
     /// Policy and kill switch.
     pub steering: Arc<Steering>,
+    /// What earlier looks have shown, if there were any.
+    pub memory: Arc<StreamMemory>,
 }
 
 impl Connection {
@@ -143,7 +145,7 @@ impl Connection {
         seed: u64,
         parts: StreamParts,
     ) -> Reconciler<Governor> {
-        let governor = Governor::new(Arc::clone(&parts.steering));
+        let governor = Governor::new(Arc::clone(&parts.steering), Arc::clone(&parts.memory));
         self.reconciler_with(governor, stream, me, seed, parts)
     }
 
@@ -157,12 +159,12 @@ impl Connection {
         seed: u64,
         parts: StreamParts,
     ) -> Reconciler<P> {
-        let StreamParts { rows, gauges, audit, steering } = parts;
+        let StreamParts { rows, gauges, audit, steering, memory } = parts;
         let (policy, _) = steering.present();
         let ports = Ports {
             rows,
             control: Arc::new(self.control(stream)),
-            observer: Arc::new(Steered::new(self.observer(stream, &policy), steering)),
+            observer: Arc::new(Steered::new(self.observer(stream, &policy), steering, memory)),
             gauges,
             clock: Arc::clone(&self.clock),
         };
@@ -173,7 +175,7 @@ impl Connection {
 
 impl fmt::Debug for StreamParts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, gauges, audit: _, steering } = self;
+        let Self { rows, gauges, audit: _, steering, memory: _ } = self;
         let mut parts = formatter.debug_struct("StreamParts");
         parts.field("rows", rows).field("gauges", gauges).field("steering", steering).finish_non_exhaustive()
     }

@@ -12,6 +12,7 @@
 mod attendance;
 mod connection;
 mod governor;
+mod memory;
 mod past;
 mod rebalance;
 mod steering;
@@ -19,6 +20,7 @@ mod steering;
 pub use attendance::Attendance;
 pub use connection::{Connection, StreamParts};
 pub use governor::{Governor, plan_under};
+pub use memory::StreamMemory;
 pub use past::Past;
 pub use rebalance::Rebalance;
 pub use steering::{Hold, PolicySource, PolicyUnreadable, Steered, Steering};

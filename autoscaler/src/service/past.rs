@@ -12,21 +12,22 @@ use crate::{EpochMillis, Learner, Minute, Observation, Policy};
 pub struct Past(Mutex<Vec<Minute>>);
 
 impl Past {
-    /// Puts what is known of earlier minutes before those of `observation`: the first time the last days, as CloudWatch has
-    /// them, and later what a plan under `policy` may look back on. Days that cannot be read are not known, and are told in the log.
+    /// Puts what is known of earlier minutes before those of `observation`: what a plan under `policy` may look back on, and the
+    /// last days, as CloudWatch has them, the first time and after a gap. Days that cannot be read are not known, and are told
+    /// in the log.
     pub async fn complete(&self, observation: &mut Observation, observer: &AwsObserver, policy: &Policy) {
         let Some(first) = observation.minutes.first().map(|minute| minute.start) else { return };
         if !policy.learns {
             return;
         }
         let known = std::mem::take(&mut *self.0.lock());
-        let mut minutes = if known.is_empty() {
+        let mut minutes = if leads_to(&known, first) {
+            known
+        } else {
             observer.history(first, DAYS).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, cause = ?error.source, "the last days are unknown: learning begins now");
                 Vec::new()
             })
-        } else {
-            known
         };
         minutes.retain(|minute| minute.start < first);
         minutes.append(&mut observation.minutes);
@@ -35,13 +36,19 @@ impl Past {
     }
 }
 
+/// Whether no minute is missing between those known and `first`.
+fn leads_to(known: &[Minute], first: EpochMillis) -> bool {
+    known.last().is_some_and(|last| first <= last.start.after(MINUTE))
+}
+
 fn latest(minutes: &[Minute], window: Duration) -> &[Minute] {
     let Some(last) = minutes.last() else { return minutes };
     let begin: EpochMillis = last.start.before(window);
     &minutes[minutes.partition_point(|minute| minute.start < begin)..]
 }
 
-/// So that the same day of the week before is known, with the hours around it: 57,000 of the 100,800 points of one request.
+const MINUTE: Duration = Duration::from_secs(60);
+/// So that the same day of the week before is known, with the hours around it: 69,120 of the 100,800 points of one request.
 const DAYS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 /// What CloudWatch may be late by.
 const SETTLING: Duration = Duration::from_secs(15 * 60);
@@ -57,5 +64,13 @@ mod tests {
         let kept = latest(&minutes, Duration::from_secs(600));
         assert_eq!((kept.len(), kept[0].start), (11, EpochMillis(89 * 60_000)));
         assert!(latest(&[], Duration::from_secs(600)).is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_seen() {
+        let known = [Minute { start: EpochMillis(60_000), ..Minute::default() }];
+        let leads = |first| leads_to(&known, EpochMillis(first));
+        assert_eq!([leads(0), leads(120_000), leads(180_000)], [true, true, false]);
+        assert!(!leads_to(&[], EpochMillis(0)));
     }
 }

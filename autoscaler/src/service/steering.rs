@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::Past;
+use super::StreamMemory;
 use crate::aws::{AwsObserver, PauseSwitch};
 use crate::reconcile::{Observer, PortError};
 use crate::{EpochMillis, Observation, Policy};
@@ -147,14 +147,14 @@ impl Steering {
 pub struct Steered {
     observer: AwsObserver,
     steering: Arc<Steering>,
-    past: Arc<Past>,
+    memory: Arc<StreamMemory>,
 }
 
 impl Steered {
-    /// Sees what `observer` sees, under `steering`.
+    /// Sees what `observer` sees, under `steering`, and what `memory` holds of the days before.
     #[must_use]
-    pub fn new(observer: AwsObserver, steering: Arc<Steering>) -> Self {
-        Self { observer, steering, past: Arc::default() }
+    pub const fn new(observer: AwsObserver, steering: Arc<Steering>, memory: Arc<StreamMemory>) -> Self {
+        Self { observer, steering, memory }
     }
 }
 
@@ -165,7 +165,7 @@ impl Observer for Steered {
         let (policy, _) = self.steering.present();
         let observer = self.observer.clone().looking_back(window_of(&policy), policy.limits);
         let mut observation = observer.observe(now).await?;
-        self.past.complete(&mut observation, &observer, &policy).await;
+        self.memory.past.complete(&mut observation, &observer, &policy).await;
         Ok(observation)
     }
 }

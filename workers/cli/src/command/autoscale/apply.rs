@@ -53,7 +53,7 @@ pub(super) async fn apply(arguments: ApplyArguments) -> anyhow::Result<()> {
     let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Apply };
     let mut attendance = Attendance::new();
     for stream in &arguments.streams.streams {
-        let parts = parts(&site, stream, purpose, &places, &board).await?;
+        let parts = parts(&site, stream, purpose, &places, &board, Arc::default()).await?;
         let (me, seed) = identity();
         attendance =
             attendance.with(stream.clone(), site.connection.reconciler(stream.as_str(), me, seed, parts));

@@ -3,12 +3,14 @@
 //! A function that is ended in the middle leaves its row held, and the next one must wait until it has stood still: so rows
 //! are held for less time here than by a process, and a look ends by itself well before the function is ended.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
 use autoscaler::Policies;
 use autoscaler::reconcile::{ReconcileSettings, RunFor};
+use autoscaler::service::StreamMemory;
 use autoscaler::trigger::{StreamName, Wake, serve_lambda};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +42,9 @@ pub(super) async fn lambda(arguments: LambdaArguments) -> anyhow::Result<()> {
         site.open_table(arguments.create_table).await?;
     }
     let board = Arc::new(Board::new());
-    let function = Function { site, board, purpose, audit_table, may_create: arguments.create_table };
+    let memories = streams.iter().map(|stream| (stream.clone(), Arc::default())).collect();
+    let function =
+        Function { site, board, purpose, audit_table, may_create: arguments.create_table, memories };
     let triggers = triggers(&function.site, &streams);
     let tally = function.board.tally();
     let handler = |wake| function.look(wake);
@@ -53,6 +57,8 @@ struct Function {
     purpose: Purpose,
     audit_table: Option<String>,
     may_create: bool,
+    /// Kept from one event to the next for as long as Lambda keeps the process.
+    memories: BTreeMap<StreamName, Arc<StreamMemory>>,
 }
 
 impl Function {
@@ -63,7 +69,8 @@ impl Function {
             self.site.open_audit_table(self.audit_table.as_deref(), AUDIT_DAYS, self.may_create).await;
         let (table, writing) = audit.map_err(|error| text(&error))?.unzip();
         let places = AuditPlaces { file: None, table };
-        let parts = parts(&self.site, stream, self.purpose, &places, &self.board).await;
+        let memory = self.memories.get(stream).cloned().unwrap_or_default();
+        let parts = parts(&self.site, stream, self.purpose, &places, &self.board, memory).await;
         drop(places);
         let (me, seed) = identity();
         let parts = parts.map_err(|error| text(&error))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use autoscaler::aws::AuditTableSink;
 use autoscaler::reconcile::{AuditTrail, DecisionLog, JsonLines, MemoryRowStore, RowStore as _};
-use autoscaler::service::StreamParts;
+use autoscaler::service::{StreamMemory, StreamParts};
 use autoscaler::trigger::{StreamName, TriggerSettings};
 use kcl::WorkerId;
 
@@ -38,6 +38,7 @@ pub(super) async fn parts(
     purpose: Purpose,
     places: &AuditPlaces,
     board: &Arc<Board>,
+    memory: Arc<StreamMemory>,
 ) -> anyhow::Result<StreamParts> {
     let connection = &site.connection;
     let steering = site.steering(stream);
@@ -57,12 +58,12 @@ pub(super) async fn parts(
         };
         let rows = Arc::new(MemoryRowStore::holding(row));
         let gauges = Arc::new(Told::new(stream, Arc::clone(board), None));
-        return Ok(StreamParts { rows, gauges, audit, steering: Arc::new(steering.dry()) });
+        return Ok(StreamParts { rows, gauges, audit, steering: Arc::new(steering.dry()), memory });
     }
     let gauges = Arc::new(Told::new(stream, Arc::clone(board), Some(connection.gauges(stream.as_str()))));
     let steering = steering.with_switch(connection.switch(stream.as_str()));
     let steering = if purpose == Purpose::Observe { steering.dry() } else { steering };
-    Ok(StreamParts { rows: Arc::new(rows), gauges, audit, steering: Arc::new(steering) })
+    Ok(StreamParts { rows: Arc::new(rows), gauges, audit, steering: Arc::new(steering), memory })
 }
 
 /// The name of a controller, of which no two are alike, and its seed.

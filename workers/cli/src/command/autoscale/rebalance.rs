@@ -57,7 +57,7 @@ pub(super) async fn rebalance(arguments: RebalanceArguments) -> anyhow::Result<(
 
     site.open_table(false).await?;
     let board = Arc::new(Board::new());
-    let parts = parts(&site, stream, Purpose::Apply, &AuditPlaces::default(), &board).await?;
+    let parts = parts(&site, stream, Purpose::Apply, &AuditPlaces::default(), &board, Arc::default()).await?;
     let planner = Rebalance::new(target.clone(), map, Arc::clone(&parts.steering), done.clone());
     let (me, seed) = identity();
     let reconciler = site.connection.reconciler_with(planner, stream.as_str(), me, seed, parts);

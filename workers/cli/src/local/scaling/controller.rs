@@ -83,6 +83,7 @@ impl Autoscaler {
             gauges: Arc::new(connection.gauges(stream.as_str())),
             audit: Box::new(sink),
             steering: Arc::new(Steering::new(stream.as_str(), Arc::new(policy.clone()), policy)),
+            memory: Arc::default(),
         };
         let (me, seed) = (WorkerId::new("local-autoscaler")?, fastrand::u64(..));
         let reconciler = connection.reconciler(stream.as_str(), me, seed, parts);
