@@ -54,7 +54,9 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let mut priced = priced.into_iter();
     let Some((cost, chosen)) = priced.next() else {
-        if let Some(hot_key) = hot_key(situation, share_max) {
+        if let Some(hot_key) = hot_key(situation, share_max)
+            && situation.fits_but_for_heavy_keys(current, share_max)
+        {
             return beside_hot_key(situation, current, hot_key);
         }
         let rejected = Rejected {

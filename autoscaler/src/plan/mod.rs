@@ -26,6 +26,7 @@ use std::time::Duration;
 use candidate::Candidate;
 use demand::Demand;
 pub(crate) use demand::{demand_of_minute, rejecting_utilisation};
+use kcl_core::HashKeyRange;
 pub use ledger::{Change, IneffectiveSplit, Ledger, LedgerCall, OperationDurations, Origin};
 pub use outcome::{Action, Constraint, Decision, Plan, Rejected, Step};
 use partition::steps_between;
@@ -178,6 +179,15 @@ impl Situation<'_> {
     /// Utilisation of the fullest shard under `demand`; 1 is the limit.
     fn utilisation(&self, boundaries: &Boundaries, demand: f64) -> f64 {
         self.map.greatest_share(boundaries) * demand
+    }
+
+    /// Whether no shard is above `share_max`, but for those of a single key that is so alone.
+    fn fits_but_for_heavy_keys(&self, boundaries: &Boundaries, share_max: f64) -> bool {
+        let is_heavy = |range: HashKeyRange| {
+            self.map.heavy_keys().any(|heavy| heavy.share > share_max && range.contains(heavy.hash))
+        };
+        let shares = self.map.shares(boundaries);
+        boundaries.ranges().zip(shares).all(|(range, share)| share <= share_max || is_heavy(range))
     }
 
     /// Fewest shards at the moment.

@@ -99,17 +99,13 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
     let least = (1.0 / share_max).ceil();
     let least_soon = (situation.demand.recent_max / situation.policy.shrink_aim).ceil();
     if least_soon >= least * STILL_FALLING && (is_calm(situation) || !is_uneven(situation)) {
-        let Ok(fewest) = fewest(situation.map, share_max) else { return targets };
-        targets.push(Boundaries::uniform(fewest.count().max(count_min(situation, current))));
-        targets.push(fewest);
-        targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
+        if let Ok(fewest) = fewest(situation.map, share_max) {
+            targets.push(Boundaries::uniform(fewest.count().max(count_min(situation, current))));
+            targets.push(fewest);
+            targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
+        }
     }
-    let fullest_max = if situation.map.heaviest_key().is_some_and(|heavy| heavy.share > share_max) {
-        situation.map.greatest_share(current).max(share_max)
-    } else {
-        share_max
-    };
-    targets.retain(|target| situation.map.greatest_share(target) <= fullest_max * ROUNDING);
+    targets.retain(|target| situation.fits_but_for_heavy_keys(target, share_max * ROUNDING));
     targets
 }
 
