@@ -11,7 +11,8 @@
 //! start. No knob set once and for all does both. The bounds of the policy, its floors, freezes and quota hold as before,
 //! and so do the planner's own rules: what is learnt only moves five knobs and raises the demand.
 //!
-//! Never reads a clock, never stores anything: what was learnt is learnt again from CloudWatch's minutes.
+//! Never reads a clock, never stores anything: what was learnt is learnt again from CloudWatch's minutes, and
+//! unevenness from the next rejections, because past minutes do not tell their layout.
 
 mod history;
 mod rehearsal;
@@ -88,10 +89,11 @@ impl Learner {
         if !self.policy.learns {
             return plan_knowing(observation, ledger, &self.policy, Learnt::default(), now);
         }
+        self.learn(observation, now);
+        self.unevenness.look(observation.load_map.is_some(), now);
         if let Some(utilisation) = rejecting_utilisation(observation, ledger, &self.policy) {
             self.unevenness.note(utilisation);
         }
-        self.learn(observation, now);
         let learnt = Learnt { unevenness: self.unevenness.factor(), ..Learnt::default() };
         let Some(knobs) = self.chosen.map(|chosen| self.rehearsals[chosen].knobs) else {
             return plan_knowing(observation, ledger, &self.policy, learnt, now);

@@ -202,9 +202,8 @@ const CALLS_OF_A_DAY: f64 = 9.0;
 const SURPLUS_OF_A_CALL: f64 = 10.0;
 /// Half of what was learnt is forgotten after two days.
 const KEPT_OF_COST: f64 = 0.999_76;
-/// Price of a shard-hour's worth of records that is crowded out. Less than the planner's, which is for what it can still
-/// prevent, or more, because a rehearsal knows nothing of keys and seconds: 130 keeps throttling and shard-hours of the
-/// synthetic suite in balance.
+/// Price of a shard-hour's worth of records that is crowded out. More than the planner's 80, because a rehearsal
+/// knows nothing of keys and seconds: 130 keeps throttling and shard-hours of the synthetic suite in balance.
 const CROWDED: f64 = 130.0;
 /// Of the minute's demand: a minute with rejections is bad beyond what is rejected.
 const REJECTING_MINUTE: f64 = 0.1;

@@ -92,7 +92,7 @@ pub(crate) fn demand_of_minute(observation: &Observation, minute: &Minute, polic
     Some(shards * busiest_second(observation, minute.start))
 }
 
-/// The mean utilisation of the shards in the latest minute, if records were rejected in it and the layout has not changed since
+/// The utilisation of the widest shard in the latest minute by an even load, if records were rejected in it and the layout has not changed since
 /// it began. Nothing is said where a load map tells more.
 pub(crate) fn rejecting_utilisation(
     observation: &Observation,

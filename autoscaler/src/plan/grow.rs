@@ -9,6 +9,7 @@ use std::time::Duration;
 use kcl_core::HashKey;
 
 use super::candidate::Candidate;
+use super::demand::Demand;
 use super::partition::steps_between;
 use super::price::price;
 use super::shrink::{self, merged};
@@ -17,29 +18,24 @@ use crate::{Boundaries, LoadMap};
 
 /// The cheapest way to carry the demand.
 pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
-    let demand = situation.demand.recent_max.max(situation.demand.now);
-    if is_unexplained(situation, current, demand) {
-        let rejected = Rejected {
-            action: Action::Scale { target: current.count().saturating_mul(2) },
-            reason: "even bursts and uneven shards fit at the aim; workers' telemetry would name a key"
-                .to_owned(),
-        };
-        return situation.answer(current, None, Constraint::Rejections, Some(rejected));
+    let asked = situation.demand.recent_max.max(situation.demand.now);
+    if let Some(most) = unexplained(situation, current, asked) {
+        return stuck(situation, current, Constraint::Rejections, most);
     }
     let burst = if situation.demand.rejected_share > super::REJECTED_SHARE_MAX {
         hidden_burst(situation, current)
     } else {
         1.0
     };
-    let demand = (demand * burst).max(situation.learnt.expected_soon);
+    let demand = (asked * burst).max(situation.learnt.expected_soon);
     let share_max = situation.policy.aim / demand.max(f64::MIN_POSITIVE);
     let capacity = 1.0 / situation.map.greatest_share(current);
 
     let mut candidates = scales(situation, current, share_max);
     candidates.extend(steps(situation, current, share_max));
-    candidates.retain(|candidate| {
-        candidate.is_allowed(situation, current) && helps(situation, current, candidate, share_max)
-    });
+    candidates.retain(|candidate| helps(situation, current, candidate, share_max));
+    let is_helpless = candidates.is_empty();
+    candidates.retain(|candidate| candidate.is_allowed(situation, current));
     let suffices = |candidate: &Candidate| {
         candidate.duration <= SOON && candidate.greatest_share * demand <= situation.policy.grow_above
     };
@@ -54,10 +50,11 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let mut priced = priced.into_iter();
     let Some((cost, chosen)) = priced.next() else {
-        if let Some(hot_key) = hot_key(situation, share_max)
-            && situation.fits_but_for_heavy_keys(current, share_max)
-        {
-            return beside_hot_key(situation, current, hot_key);
+        let bearable = situation.policy.grow_above / demand.max(f64::MIN_POSITIVE);
+        if is_helpless && situation.fits_but_for_heavy_keys(current, bearable) {
+            let plain = situation.policy.aim / asked.max(f64::MIN_POSITIVE);
+            let constraint = hot_key(situation, plain).unwrap_or(Constraint::Rejections);
+            return stuck(situation, current, constraint, demand);
         }
         let rejected = Rejected {
             action: Action::Scale { target: current.count().saturating_mul(2) },
@@ -76,25 +73,32 @@ pub(super) fn choose(situation: &Situation<'_>, current: &Boundaries) -> Plan {
     situation.answer(current, Some(chosen), constraint, Some(rejected))
 }
 
-/// Whether records are rejected although the stream's mean leaves room for all that more shards can mend.
-fn is_unexplained(situation: &Situation<'_>, current: &Boundaries, demand: f64) -> bool {
+/// Records are rejected, and the stream's mean leaves room for all that more shards can mend: for this demand.
+fn unexplained(situation: &Situation<'_>, current: &Boundaries, asked: f64) -> Option<f64> {
     let unevenness = if situation.observation.load_map.is_none() { situation.learnt.unevenness } else { 1.0 };
-    let most = demand * BURST_MAX.max(unevenness) / unevenness;
-    current.count() >= situation.shards_min()
-        && situation.utilisation(current, most.max(situation.learnt.expected_soon)) <= situation.policy.aim
+    let most = (asked * BURST_MAX.max(unevenness) / unevenness).max(situation.learnt.expected_soon);
+    let fits = situation.utilisation(current, most) <= situation.policy.aim;
+    let rejects = situation.demand.rejected_share > super::REJECTED_SHARE_MAX;
+    (fits && rejects && current.count() >= situation.shards_min()).then_some(most)
 }
 
-/// A key keeps its shard too full, which no layout changes: what the other shards have too much can go all the same.
-fn beside_hot_key(situation: &Situation<'_>, current: &Boundaries, hot_key: Constraint) -> Plan {
-    let plan = shrink::choose(situation, current);
+/// More shards do not help. What is too much for `most`, the demand with all its bursts, can go all the same.
+fn stuck(situation: &Situation<'_>, current: &Boundaries, constraint: Constraint, most: f64) -> Plan {
+    let peak = situation.demand.peak.map(|peak| peak.max(most));
+    let plan =
+        shrink::choose(&Situation { demand: Demand { peak, ..situation.demand }, ..*situation }, current);
     if plan.action != Action::Nothing {
         return plan;
     }
-    let rejected = Rejected {
-        action: Action::Scale { target: current.count().saturating_mul(2) },
-        reason: "no split divides a key, and the other shards need none".to_owned(),
+    let reason = match situation.observation.load_map {
+        Some(_) => "no split divides a key or a second, and the other shards need none",
+        None => {
+            "even at twice its mean each shard fits at the aim; metrics by shard or workers' telemetry would tell more"
+        }
     };
-    situation.answer(current, None, hot_key, Some(rejected))
+    let action = Action::Scale { target: current.count().saturating_mul(2) };
+    let rejected = Rejected { action, reason: reason.to_owned() };
+    situation.answer(current, None, constraint, Some(rejected))
 }
 
 /// Calls of `UpdateShardCount`: to the least count that suffices, and to twice the present one.
@@ -230,7 +234,7 @@ fn diagnosis(situation: &Situation<'_>, current: &Boundaries, share_max: f64) ->
 
 /// What keeps the stream from growing.
 fn bound(situation: &Situation<'_>, current: &Boundaries) -> Constraint {
-    if current.count() >= situation.policy.shards_max {
+    if f64::from(current.count()) > f64::from(situation.policy.shards_max) * GAIN_MIN {
         Constraint::Bounds
     } else if situation.observation.account_shards_left.is_some_and(|left| left < current.count()) {
         Constraint::AccountLimit

@@ -5,6 +5,7 @@
 //!   LoadMap ────▶ greatest share ───┴─▶ utilisation ────────┤                  ├─▶ cheapest, best rejected
 //!   Ledger ─────▶ quota left, pauses        too empty ──────┴─▶ shrink::choose ┘           │
 //!   Policy ─────▶ bounds                                                         withheld? ▼ Plan
+//!   Learnt ─────▶ what earlier days asked for at this hour, and how uneven shards are where no map tells
 //! ```
 //!
 //! A layout carries `1 / greatest share` shards' worth, not as many as it has shards: under an even load the widest shard
@@ -125,8 +126,10 @@ impl Situation<'_> {
     /// Where growth begins. What was taken away within the hour is added again only when it is missing, not to leave room.
     fn grow_above(&self) -> f64 {
         let ledger = self.ledger;
-        let shrunk_at = ledger.shrunk_at().filter(|_| ledger.shrunk_at() > ledger.grown_at());
-        if shrunk_at.is_some_and(|at| self.now < at.after(UNDONE_WITHIN)) {
+        let is_young = |change: &Change| self.now < change.at.after(UNDONE_WITHIN);
+        let before = ledger.changes().find(is_young).map(|change| change.from);
+        let is_less = before.is_some_and(|before| self.observation.layout.count() < before);
+        if is_less && ledger.shrunk_at() > ledger.grown_at() {
             self.policy.grow_above.max(1.0)
         } else {
             self.policy.grow_above
@@ -136,10 +139,14 @@ impl Situation<'_> {
     /// Goes on with a layout that is being reached step by step, as long as it still carries the demand.
     fn go_on(&self, current: &Boundaries) -> Option<Plan> {
         let target = self.ledger.reshaping.as_ref().filter(|&target| target != current)?;
-        let carries = self.utilisation(target, self.demand.recent_max.max(self.learnt.expected_soon))
-            <= self.policy.grow_above;
         let merges = !current.without(target).is_empty();
-        if !carries || (merges && (self.lag().is_some() || self.policy.is_frozen_at(self.now))) {
+        let fuller = self.map.greatest_share(target) > self.map.greatest_share(current);
+        let demand = self.demand.recent_max.max(self.learnt.expected_soon);
+        let carries = self.utilisation(target, demand) <= self.policy.grow_above;
+        if !carries || (merges && fuller && self.demand.rejected_share > REJECTED_SHARE_MAX) {
+            return None;
+        }
+        if merges && (self.lag().is_some() || self.policy.is_frozen_at(self.now)) {
             return None;
         }
         let steps = steps_between(current, target, self.map, self.map.greatest_share(target));

@@ -136,8 +136,8 @@ pub enum Constraint {
         /// Its load in shards.
         shards: f64,
     },
-    /// Records are rejected although no shard is nearly full by its minutes: a key, or bursts within a second. More shards
-    /// would not help.
+    /// Records are rejected although no shard is nearly full by its minutes: a key, or bursts within a second. More equal
+    /// shards may not help.
     Rejections,
     /// Capacity is left over.
     Surplus,

@@ -98,12 +98,11 @@ fn targets(situation: &Situation<'_>, current: &Boundaries, share_max: f64) -> V
     let mut targets = vec![merged(current, situation.map, share_max, count_min(situation, current))];
     let least = (1.0 / share_max).ceil();
     let least_soon = (situation.demand.recent_max / situation.policy.shrink_aim).ceil();
-    if least_soon >= least * STILL_FALLING && (is_calm(situation) || !is_uneven(situation)) {
-        if let Ok(fewest) = fewest(situation.map, share_max) {
-            targets.push(Boundaries::uniform(fewest.count().max(count_min(situation, current))));
-            targets.push(fewest);
-            targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
-        }
+    let may_cut = least_soon >= least * STILL_FALLING && (is_calm(situation) || !is_uneven(situation));
+    if may_cut && let Ok(fewest) = fewest(situation.map, share_max) {
+        targets.push(Boundaries::uniform(fewest.count().max(count_min(situation, current))));
+        targets.push(fewest);
+        targets.extend(reshape(current, situation.map, share_max, PRICE_OF_STEP, 1.0));
     }
     targets.retain(|target| situation.fits_but_for_heavy_keys(target, share_max * ROUNDING));
     targets

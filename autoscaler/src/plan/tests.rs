@@ -267,25 +267,43 @@ fn beside_a_hot_key_the_others_are_merged_and_the_key_is_named() {
     assert_eq!(plan.action, Action::Nothing);
 }
 
-#[test]
-fn growth_beside_a_hot_key_comes_to_an_end() {
-    let hot = HashKey(5 << 125);
-    let mut seen = rejecting(steady(8, 9.0), 3, 0.05);
-    seen.load_map = Some(LoadMap::new(
-        (0..64).map(|index| (HashKey(index << 122), 1.0 + (index % 7) as f64)),
-        [(hot, 40.0)],
-    ));
+/// Carries out one step after the other, hours apart, until nothing is left to do: no boundary is changed twice.
+fn settled(mut seen: Observation) -> Boundaries {
     let (mut ledger, mut touched) = (used_up(&seen, 9), std::collections::BTreeSet::new());
+    let hours_ago = seen_at(&seen).before(Duration::from_secs(3 * 3600));
     while let Action::Reshape { target, steps } = planned_by(&seen, &ledger, &Policy::default()).action {
         let mut boundaries = seen.layout.boundaries();
         steps[0].apply(&mut boundaries);
         let (Step::Split { at } | Step::Merge { at }) = steps[0];
         assert!(touched.insert(at), "the boundary at {at} is changed twice: {touched:?}");
-        ledger.note_change(Change { at: seen_at(&seen), from: seen.layout.count(), to: boundaries.count() });
+        let (from, to) = (seen.layout.count(), boundaries.count());
+        ledger.note_change(Change { at: hours_ago, from, to });
         ledger.reshaping = Some(target);
         seen.layout = layout(&boundaries);
     }
-    assert!(seen.layout.count() > 12, "{}", seen.layout.count());
+    seen.layout.boundaries()
+}
+
+#[test]
+fn growth_beside_a_hot_key_comes_to_an_end() {
+    let hot = HashKey(5 << 125);
+    let mut seen = rejecting(steady(8, 9.0), 3, 0.05);
+    let segments = (0..64).map(|index| (HashKey(index << 122), 1.0 + (index % 7) as f64));
+    seen.load_map = Some(LoadMap::new(segments, [(hot, 40.0)]));
+    assert!(settled(seen).count() > 12);
+}
+
+#[test]
+fn a_key_that_rejects_within_its_seconds_makes_nothing_alternate() {
+    let hot = HashKey(1 << 127);
+    let mut boundaries = Boundaries::uniform(8);
+    boundaries.split(HashKey(hot.0 + 2));
+    let mut seen = rejecting(steady(8, 3.7), 70, 0.03);
+    seen.layout = layout(&boundaries);
+    seen.load_map = Some(LoadMap::new([(HashKey(0), 3.2)], [(hot, 0.5)]));
+    assert!(settled(seen.clone()).count() > boundaries.count(), "the others have room for such bursts, too");
+    seen.layout = layout(&settled(seen.clone()));
+    assert_eq!(planned(&seen).decision.constraint, Constraint::Rejections);
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) fn after_plan(plan: &Plan, settings: &ReconcileSettings) -> Duration 
             | Constraint::NotActive
             | Constraint::Quota
             | Constraint::AccountLimit
+            | Constraint::Rejections
             | Constraint::Lag { .. }
     );
     if waits_for_something || plan.action != Action::Nothing {

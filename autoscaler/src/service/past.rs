@@ -1,4 +1,4 @@
-//! The minutes before those that a look shows: what the planner learns from, read once and then kept up to date.
+//! The minutes before those that a look shows: what the planner learns from, read at first and after a gap, and kept up to date.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ impl Past {
     pub async fn complete(&self, observation: &mut Observation, observer: &AwsObserver, policy: &Policy) {
         let Some(first) = observation.minutes.first().map(|minute| minute.start) else { return };
         if !policy.learns {
+            self.0.lock().clear();
             return;
         }
         let known = std::mem::take(&mut *self.0.lock());
@@ -25,8 +26,8 @@ impl Past {
             known
         } else {
             observer.history(first, DAYS).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, cause = ?error.source, "the last days are unknown: learning begins now");
-                Vec::new()
+                tracing::warn!(%error, cause = ?error.source, "the last days are unknown: learning goes on from here");
+                known
             })
         };
         minutes.retain(|minute| minute.start < first);

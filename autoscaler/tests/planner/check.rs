@@ -6,6 +6,7 @@ use autoscaler::{
     Action, Boundaries, Constraint, EpochMillis, Ledger, LoadMap, Observation, Plan, Policy, Step,
     StreamState,
 };
+use kcl_core::HashKeyRange;
 
 /// How often each kind of answer came up.
 #[derive(Debug, Default)]
@@ -106,14 +107,17 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// A surplus leaves no shard too full, but for those that a heavy key keeps so: they stay as they are.
+/// A surplus leaves no shard too full, but for those that a heavy key keeps so: they stay as they are, or the key gets the
+/// least shard that Kinesis makes.
 fn check_surplus(
     current: &Boundaries,
     target: &Boundaries,
     map: &LoadMap,
     share_max: f64,
 ) -> Result<(), String> {
-    let is_kept = |range| current.ranges().any(|shard| shard == range);
+    let is_kept = |range: HashKeyRange| {
+        range.end().0 - range.start().0 == 1 || current.ranges().any(|shard| shard == range)
+    };
     for (range, share) in target.ranges().zip(map.shares(target)) {
         let holds_heavy_key = || map.heavy_keys().any(|heavy| range.contains(heavy.hash));
         if share > share_max * (1.0 + 1e-6) && !(is_kept(range) && holds_heavy_key()) {
